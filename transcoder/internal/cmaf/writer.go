@@ -1,0 +1,113 @@
+package cmaf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/Eyevinn/mp4ff/mp4"
+)
+
+// maxFragments is more than a segment has. Sequence numbers grow by it from segment to segment, so that they grow over the
+// whole rendition although no encoder knows what the one before it wrote.
+const maxFragments = 1 << 10
+
+// writer collects samples into fragments, and fragments into segments.
+type writer struct {
+	cut     Cut
+	emit    func(Segment) error
+	trackID uint32
+
+	skip  int    // samples still to be dropped
+	count int    // samples taken
+	time  uint64 // decode time of the next sample
+	delay int32  // composition offset of the first picture
+
+	segment   int // index of the segment that is being filled, from 0
+	data      bytes.Buffer
+	ticks     uint64
+	samples   int
+	fragments int
+	fragment  []mp4.FullSample
+}
+
+func (w *writer) add(s mp4.FullSample) error {
+	if w.skip > 0 {
+		w.skip--
+		return nil
+	}
+	if w.count == 0 {
+		// The encoder's reorder delay. Taken off every picture, the first one is shown at the very start of the chunk
+		// and picture and sound stay together.
+		w.delay = s.CompositionTimeOffset
+	}
+	if w.segment < w.cut.Segments-1 && w.count == w.cut.Ends(w.segment) {
+		if err := w.endSegment(); err != nil {
+			return err
+		}
+		w.segment++
+	}
+	if len(w.fragment) == w.cut.Fragment {
+		if err := w.endFragment(); err != nil {
+			return err
+		}
+	}
+	if len(w.fragment) == 0 && !s.IsSync() {
+		return fmt.Errorf("sample %d starts a fragment but is no key frame", w.count)
+	}
+	s.CompositionTimeOffset -= w.delay
+	s.DecodeTime = w.time
+	w.fragment = append(w.fragment, s)
+	w.time += uint64(s.Dur)
+	w.count++
+	return nil
+}
+
+func (w *writer) endFragment() error {
+	if len(w.fragment) == 0 {
+		return nil
+	}
+	w.fragments++
+	f, err := mp4.CreateFragment(uint32((w.cut.First+w.segment)*maxFragments+w.fragments), w.trackID)
+	if err != nil {
+		return fmt.Errorf("write a fragment: %w", err)
+	}
+	// Repeated values move from the samples to the fragment's header.
+	f.EncOptimize = mp4.OptimizeTrun
+	for _, s := range w.fragment {
+		f.AddFullSample(s)
+		w.ticks += uint64(s.Dur)
+	}
+	w.samples += len(w.fragment)
+	w.fragment = w.fragment[:0]
+	if w.data.Len() == 0 {
+		if err := mp4.NewStyp("msdh", 0, []string{"msdh", "msix", "cmfs"}).Encode(&w.data); err != nil {
+			return fmt.Errorf("write a segment: %w", err)
+		}
+	}
+	if err := f.Encode(&w.data); err != nil {
+		return fmt.Errorf("write a fragment: %w", err)
+	}
+	return nil
+}
+
+func (w *writer) endSegment() error {
+	if err := w.endFragment(); err != nil {
+		return err
+	}
+	if w.samples == 0 {
+		return errors.New("a segment has no samples")
+	}
+	s := Segment{Number: w.cut.First + w.segment, Ticks: w.ticks, Samples: w.samples, Data: bytes.Clone(w.data.Bytes())}
+	w.data.Reset()
+	w.ticks, w.samples, w.fragments = 0, 0, 0
+	return w.emit(s)
+}
+
+// flush ends the last segment.
+func (w *writer) flush() error {
+	if w.count == 0 {
+		return nil
+	}
+	return w.endSegment()
+}

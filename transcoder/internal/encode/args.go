@@ -1,0 +1,173 @@
+package encode
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"weir/transcoder/internal/cmaf"
+	"weir/transcoder/internal/ffmpeg"
+	"weir/transcoder/internal/plan"
+)
+
+const (
+	// crf is the quality that is aimed at; the rung's bit rate caps it. Easy content takes half the bytes that a constant
+	// rate would spend on it.
+	crf = 23
+	// sampleRate of the published sound, and the samples in one AAC frame.
+	sampleRate, aacFrame = 48000, 1024
+)
+
+// indexed are the demuxers that find a key frame by an index. The others look for the time in the stream and may land
+// behind it, so reading starts well before.
+var indexed = map[string]bool{"mov": true, "matroska": true}
+
+const indexedMargin, searchedMargin = 1, 20 // seconds
+
+// seeks returns where reading may start for a chunk, the quickest first; nil means the beginning.
+func seeks(p plan.Plan, c plan.Chunk) []*float64 {
+	margin := float64(searchedMargin)
+	if indexed[p.Source.Demuxer] {
+		margin = indexedMargin
+	}
+	at := p.Source.Video.Rate.Seconds(c.First) - margin
+	if at <= 0 {
+		return []*float64{nil}
+	}
+	at += p.Source.Video.Start
+	return []*float64{&at, nil}
+}
+
+// inputArgs keeps the source's own clock, on which the plan's times are.
+func inputArgs(in ffmpeg.Input) []string { return append([]string{"-copyts"}, in.Args()...) }
+
+// videoGraph turns the source's pictures into exactly the chunk's frames, in every size of the ladder. Larger sizes are
+// made first and smaller ones from them, so that each scaler reads as little as it can.
+func videoGraph(p plan.Plan, c plan.Chunk) string {
+	v := p.Source.Video
+	filters := []string{
+		// The first picture of the video is at 0.
+		fmt.Sprintf("setpts=PTS-(%s)/TB", float(v.Start)),
+		// A constant rate on one grid for all chunks: from here on a timestamp is the number of the frame.
+		fmt.Sprintf("fps=fps=%s:round=near", v.Rate),
+	}
+	if missing := c.End - p.SourceFrames(); missing > 0 {
+		// The sound goes on: hold the last picture. One more covers the rounding of the source's end.
+		filters = append(filters, fmt.Sprintf("tpad=stop_mode=clone:stop=%d", missing+1))
+	} else if c.End == p.Frames {
+		filters = append(filters, "tpad=stop_mode=clone:stop=1")
+	}
+	filters = append(filters,
+		fmt.Sprintf("trim=start_pts=%d:end_pts=%d", c.First, c.End),
+		fmt.Sprintf("setpts=PTS-%d", c.First),
+		// 8 bits, 4:2:0: what every player decodes.
+		"format=yuv420p",
+	)
+	var graph strings.Builder
+	fmt.Fprintf(&graph, "[0:%d]%s[s0]", v.Index, strings.Join(filters, ","))
+	for i, r := range p.Video {
+		fmt.Fprintf(&graph, ";[s%d]scale=%d:%d,setsar=1", i, r.Width, r.Height)
+		if i == len(p.Video)-1 {
+			fmt.Fprintf(&graph, "[v%d]", i)
+		} else {
+			fmt.Fprintf(&graph, ",split[v%d][s%d]", i, i+1)
+		}
+	}
+	return graph.String()
+}
+
+// videoArgs are the arguments of one rendition's output.
+func (e Encoder) videoArgs(p plan.Plan, i int) []string {
+	r := p.Video[i]
+	gop := strconv.FormatInt(p.GOP, 10)
+	timescale, _ := p.Source.Video.Rate.Timescale()
+	return append([]string{
+		"-map", fmt.Sprintf("[v%d]", i),
+		// The graph has already made the frames: none is to be repeated or dropped.
+		"-fps_mode", "passthrough",
+		"-c:v", "libx264",
+		"-preset", e.Preset,
+		"-profile:v", "high",
+		"-threads", strconv.Itoa(e.Threads),
+		"-crf", strconv.Itoa(crf),
+		"-maxrate", strconv.Itoa(r.Bitrate),
+		"-bufsize", strconv.Itoa(2 * r.Bitrate),
+		// An IDR picture at each start of a GOP and nowhere else, and no reference across it.
+		"-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-flags", "+cgop",
+		// A frame is a whole number of ticks.
+		"-video_track_timescale", strconv.FormatUint(uint64(timescale), 10),
+	}, fragmented("+frag_keyframe")...)
+}
+
+// audioGraph turns the source's sound into stereo at one rate, as long as the picture and in step with it.
+func audioGraph(p plan.Plan) string {
+	samples := int64(math.Round(p.Duration() * sampleRate))
+	var graph strings.Builder
+	fmt.Fprintf(&graph, "[0:%d]%s", p.Source.Audio.Index, strings.Join([]string{
+		// The first picture of the video is at 0.
+		fmt.Sprintf("asetpts=PTS-(%s)/TB", float(p.Source.Video.Start)),
+		// Holes in the timestamps become silence; what starts late is preceded by silence, what starts early is cut.
+		fmt.Sprintf("aresample=%d:async=1:first_pts=0", sampleRate),
+		"aformat=channel_layouts=stereo",
+		fmt.Sprintf("apad=whole_len=%d", samples),
+		fmt.Sprintf("atrim=end_sample=%d", samples),
+		fmt.Sprintf("asplit=%d", len(p.Audio)),
+	}, ","))
+	for i := range p.Audio {
+		fmt.Fprintf(&graph, "[a%d]", i)
+	}
+	return graph.String()
+}
+
+// audioArgs are the arguments of one bit rate's output.
+func audioArgs(p plan.Plan, i int) []string {
+	return append([]string{
+		"-map", fmt.Sprintf("[a%d]", i),
+		"-c:a", "aac",
+		"-b:a", strconv.Itoa(p.Audio[i].Bitrate),
+		// Only how much is written at once; the segments are cut elsewhere.
+		"-frag_duration", "1000000",
+	}, fragmented("")...)
+}
+
+// fragmented are the arguments of an output that is fragmented MP4 on a pipe.
+func fragmented(flags string) []string {
+	return []string{
+		// Nothing of the source's metadata, which may be anything, and nothing that differs from one version to the next.
+		"-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact",
+		"-f", "mp4",
+		"-movflags", flags + "+empty_moov+default_base_moof+negative_cts_offsets+skip_trailer",
+		// No edit list: times are set when the fragments are read.
+		"-use_editlist", "0",
+	}
+}
+
+// videoCut divides a chunk into the plan's segments.
+func videoCut(p plan.Plan, c plan.Chunk) cmaf.Cut {
+	_, frame := p.Source.Video.Rate.Timescale()
+	segment := p.SegmentFrames()
+	return cmaf.Cut{
+		First:    p.FirstSegment(c),
+		Start:    uint64(c.First) * uint64(frame),
+		Ends:     func(n int) int { return int(segment) * (n + 1) },
+		Fragment: int(p.GOP),
+		Segments: int((c.End - c.First + segment - 1) / segment),
+	}
+}
+
+// audioCut divides the sound at the AAC frames nearest to the ends of the picture's segments.
+func audioCut(p plan.Plan) cmaf.Cut {
+	return cmaf.Cut{
+		// The first frame is the encoder's run-up; what it says comes again in the second.
+		Skip: 1,
+		Ends: func(n int) int {
+			end := p.Source.Video.Rate.Seconds(p.SegmentFrames() * int64(n+1))
+			return int(math.Round(end * sampleRate / aacFrame))
+		},
+		Fragment: math.MaxInt,
+		Segments: p.Segments(),
+	}
+}
+
+func float(f float64) string { return strconv.FormatFloat(f, 'f', 6, 64) }

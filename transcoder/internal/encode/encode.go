@@ -1,0 +1,112 @@
+// Package encode makes CMAF segments out of an upload: one FFmpeg process a task, one decode for all renditions.
+//
+// [Encoder.Chunk] encodes a time range of the picture in every rung of the ladder, [Encoder.Audio] the whole of the sound
+// in every bit rate. Both hand segments on while the process runs; what becomes of them is the sink's business. The
+// arguments are made by pure functions in args.go, each with its reason.
+package encode
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"sync/atomic"
+
+	"weir/transcoder/internal/cmaf"
+	"weir/transcoder/internal/ffmpeg"
+	"weir/transcoder/internal/job"
+	"weir/transcoder/internal/plan"
+)
+
+// Encoder runs the tasks of plans.
+type Encoder struct {
+	Tools ffmpeg.Tools
+	// Preset is x264's: how much time a frame may take.
+	Preset string
+	// Threads is the number of threads of one rendition's encoder.
+	Threads int
+}
+
+// Sink takes what a task makes. For one rendition the calls come in order, the init segment first; for several they
+// come side by side. A task that has to start over makes the same calls again.
+type Sink interface {
+	Init(ctx context.Context, rendition string, init cmaf.Init) error
+	Segment(ctx context.Context, rendition string, segment cmaf.Segment) error
+}
+
+// Progress is told the finished share of a task, from 0 to 1.
+type Progress func(share float64)
+
+// Chunk encodes one chunk of the picture. It delivers exactly the chunk's frames, or fails: with a [job.Failure] of
+// [job.SourceTruncated] where the upload holds fewer pictures than it promised.
+func (e Encoder) Chunk(ctx context.Context, p plan.Plan, c plan.Chunk, url string, sink Sink, progress Progress) error {
+	want := int(c.End - c.First)
+	for _, seek := range seeks(p, c) {
+		got, err := e.chunk(ctx, p, c, ffmpeg.Input{URL: url, Demuxer: p.Source.Demuxer, Seek: seek}, sink, progress)
+		if err != nil {
+			return err
+		}
+		if got == want {
+			return nil
+		}
+		// Formats without an index may start reading too late. Once more, from the beginning.
+	}
+	return &job.Failure{Code: job.SourceTruncated, Message: fmt.Sprintf(
+		"The video ends before the %.1f s that its headers promise: upload the complete file again.", p.Duration())}
+}
+
+// chunk returns the smallest number of frames that a rendition got.
+func (e Encoder) chunk(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmpeg.Input, sink Sink, progress Progress) (int, error) {
+	least := atomic.Int64{}
+	least.Store(math.MaxInt64)
+	cut := videoCut(p, c)
+	var outputs []ffmpeg.Output
+	for i, v := range p.Video {
+		outputs = append(outputs, ffmpeg.Output{
+			Args: e.videoArgs(p, i),
+			Read: func(r io.Reader) error {
+				n, err := cmaf.Read(r, cut, deliver(ctx, sink, v.Name))
+				for old := least.Load(); int64(n) < old && !least.CompareAndSwap(old, int64(n)); old = least.Load() {
+				}
+				return err
+			},
+		})
+	}
+	input := append(inputArgs(in), "-filter_complex", videoGraph(p, c))
+	err := e.Tools.Run(ctx, input, outputs, share(progress, p.Source.Video.Rate.Seconds(c.End-c.First)))
+	return int(least.Load()), err
+}
+
+// Audio encodes the whole of the sound. In one piece, because each AAC encoder needs a run-up, which would be heard at
+// the joins of chunks.
+func (e Encoder) Audio(ctx context.Context, p plan.Plan, url string, sink Sink, progress Progress) error {
+	cut := audioCut(p)
+	var outputs []ffmpeg.Output
+	for i, a := range p.Audio {
+		outputs = append(outputs, ffmpeg.Output{
+			Args: audioArgs(p, i),
+			Read: func(r io.Reader) error {
+				_, err := cmaf.Read(r, cut, deliver(ctx, sink, a.Name))
+				return err
+			},
+		})
+	}
+	in := ffmpeg.Input{URL: url, Demuxer: p.Source.Demuxer}
+	input := append(inputArgs(in), "-filter_complex", audioGraph(p))
+	return e.Tools.Run(ctx, input, outputs, share(progress, p.Duration()))
+}
+
+func deliver(ctx context.Context, sink Sink, rendition string) cmaf.Sink {
+	return cmaf.Sink{
+		Init:    func(i cmaf.Init) error { return sink.Init(ctx, rendition, i) },
+		Segment: func(s cmaf.Segment) error { return sink.Segment(ctx, rendition, s) },
+	}
+}
+
+// share turns FFmpeg's output time into a share of the task.
+func share(progress Progress, total float64) func(seconds float64) {
+	if progress == nil {
+		return nil
+	}
+	return func(seconds float64) { progress(min(seconds/total, 1)) }
+}

@@ -1,0 +1,121 @@
+package hls_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/Eyevinn/hls-m3u8/m3u8"
+
+	"weir/transcoder/internal/hls"
+	"weir/transcoder/internal/media"
+	"weir/transcoder/internal/plan"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// video is what a 15 s NTSC source in two rungs with sound turns into.
+func video() (plan.Plan, []media.Rendition) {
+	p := plan.Plan{
+		Source: media.Source{Video: media.Video{Rate: media.Rate{Num: 30000, Den: 1001}}},
+		Video: []plan.VideoRendition{
+			{Name: "720p", Width: 1280, Height: 720, Audio: "audio_128k"},
+			{Name: "480p", Width: 854, Height: 480, Audio: "audio_128k"}, // one audio rendition for two variants
+			{Name: "360p", Width: 640, Height: 360, Audio: "audio_96k"},
+		},
+	}
+	r := func(name, codecs string, scale uint32, ticks []uint64, sizes []int64) media.Rendition {
+		r := media.Rendition{Name: name, Codecs: codecs, Timescale: scale, Init: "init_0a.mp4", InitBytes: 800}
+		for i := range ticks {
+			r.Segments = append(r.Segments, media.Segment{Number: i, Name: "segment_" + string(rune('0'+i)) + "_0b.m4s", Ticks: ticks[i], Bytes: sizes[i]})
+		}
+		return r
+	}
+	picture := []uint64{180180, 180180, 90090} // 6.006 s, 6.006 s, 3.003 s
+	sound := []uint64{287744, 288768, 144384}
+	return p, []media.Rendition{
+		r("720p", "avc1.64001f", 30000, picture, []int64{1_500_000, 2_100_000, 400_000}),
+		r("480p", "avc1.64001e", 30000, picture, []int64{700_000, 900_000, 200_000}),
+		r("360p", "avc1.64001e", 30000, picture, []int64{400_000, 500_000, 100_000}),
+		r("audio_128k", "mp4a.40.2", 48000, sound, []int64{96_000, 96_500, 48_000}),
+		r("audio_96k", "mp4a.40.2", 48000, sound, []int64{72_000, 72_500, 36_000}),
+	}
+}
+
+func TestPlaylists(t *testing.T) {
+	p, renditions := video()
+	master, err := hls.Master(p, renditions, "playlist.m3u8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "master.m3u8", master)
+	picture, err := hls.Media(renditions[0], hls.TargetDuration(renditions))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "720p.m3u8", picture)
+	for i := range p.Video {
+		p.Video[i].Audio = ""
+	}
+	silent, err := hls.Master(p, renditions[:3], "playlist.m3u8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "silent.m3u8", silent)
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	if _, _, err := m3u8.DecodeFrom(bytes.NewReader(got), true); err != nil {
+		t.Errorf("%s is no valid playlist: %v\n%s", name, err, got)
+	}
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s:\n got\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+func TestBandwidthIsMeasured(t *testing.T) {
+	seconds := func(lengths []uint64, bytes []int64) media.Rendition {
+		r := media.Rendition{Timescale: 1}
+		for i := range lengths {
+			r.Segments = append(r.Segments, media.Segment{Ticks: lengths[i], Bytes: bytes[i]})
+		}
+		return r
+	}
+	for _, c := range []struct {
+		name          string
+		r             media.Rendition
+		peak, average int64
+	}{
+		{"the peak is the largest segment's", seconds([]uint64{6, 6, 6}, []int64{600, 1200, 600}), 1600, 1067},
+		{"a short last segment counts with the one before it, not alone", seconds([]uint64{6, 6, 1}, []int64{600, 600, 900}), 1715, 1293},
+		{"a video shorter than half a segment has its average", seconds([]uint64{2}, []int64{500}), 2000, 2000},
+		{"nothing", media.Rendition{Timescale: 1}, 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			peak, average := hls.Bandwidth(c.r, 6)
+			if peak != c.peak || average != c.average {
+				t.Errorf("peak %d and average %d, want %d and %d", peak, average, c.peak, c.average)
+			}
+		})
+	}
+}
+
+func TestAMissingRenditionIsAnError(t *testing.T) {
+	p, renditions := video()
+	if _, err := hls.Master(p, renditions[1:], "playlist.m3u8"); err == nil {
+		t.Error("a master playlist was written that names a rendition which is not there")
+	}
+}

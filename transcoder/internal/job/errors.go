@@ -1,0 +1,32 @@
+package job
+
+import "errors"
+
+// The error kinds. Everything else is transient or internal, and is tried again.
+var (
+	ErrInvalid  = errors.New("invalid request")
+	ErrNotFound = errors.New("not found")
+	ErrConflict = errors.New("conflict")
+)
+
+// A Code names, for programs, why a video failed.
+type Code string
+
+// The codes of a failed video.
+const (
+	SourceNotFound    Code = "source_not_found"   // no object under the key
+	SourceChanged     Code = "source_changed"     // the object was replaced or deleted while it was read
+	SourceTruncated   Code = "source_truncated"   // the file ends before its own headers say it does
+	SourceEmpty       Code = "source_empty"       // the object has no bytes
+	UnsupportedFormat Code = "unsupported_format" // no video that can be decoded
+	EncodingFailed    Code = "encoding_failed"    // ffmpeg failed on it again and again
+)
+
+// Failure is the permanent kind of error: trying again cannot help until somebody changes something. Message is a
+// sentence for the backend's developer; it says what to do and never carries an internal error's text.
+type Failure struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+}
+
+func (f *Failure) Error() string { return string(f.Code) + ": " + f.Message }

@@ -1,0 +1,85 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Spec is what a backend asks for: make the video VideoID out of the object Key and tell WebhookURL.
+type Spec struct {
+	VideoID    string `json:"video_id"`
+	Key        string `json:"key"`
+	WebhookURL string `json:"webhook_url"`
+}
+
+// maxKey is the longest key that R2 and S3 take, in bytes.
+const maxKey = 1024
+
+// maxURL bounds the webhook URL, in bytes: far beyond what servers accept, far below what would weigh on the record.
+const maxURL = 2048
+
+var videoID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// Validate reports every problem of the spec at once; the error wraps [ErrInvalid] and each line says what to do.
+func (s Spec) Validate() error {
+	err := errors.Join(ValidateVideoID(s.VideoID), validateKey(s.Key), validateWebhookURL(s.WebhookURL))
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrInvalid, err)
+}
+
+// ValidateVideoID tells what is wrong with a video's id. The id is part of bucket keys, URLs and queue subjects, so it is
+// kept to characters that mean nothing in any of them.
+func ValidateVideoID(id string) error {
+	switch {
+	case id == "":
+		return errors.New("video_id is missing: choose an id for the video, such as \"intro-2024\"")
+	case !videoID.MatchString(id):
+		return errors.New("video_id must be 1 to 128 letters, digits, \"_\" or \"-\"")
+	}
+	return nil
+}
+
+func validateKey(key string) error {
+	switch {
+	case key == "":
+		return errors.New("key is missing: give the key of the uploaded object, such as \"uploads/intro.mp4\"")
+	case len(key) > maxKey:
+		return fmt.Errorf("key has %d bytes: a bucket takes at most %d", len(key), maxKey)
+	case !utf8.ValidString(key):
+		return errors.New("key must be UTF-8")
+	case strings.ContainsFunc(key, unicode.IsControl):
+		return errors.New("key must not contain NUL or other control characters")
+	}
+	for part := range strings.SplitSeq(key, "/") {
+		if part == "" || part == "." || part == ".." {
+			return errors.New("key must not start or end with \"/\" or contain \"//\", \"/./\" or \"..\" as a part: give it exactly as it was uploaded")
+		}
+	}
+	return nil
+}
+
+func validateWebhookURL(raw string) error {
+	if raw == "" {
+		return errors.New("webhook_url is missing: give the http(s) URL to call when the video is processed or has failed")
+	}
+	if len(raw) > maxURL {
+		return fmt.Errorf("webhook_url has %d bytes: at most %d are accepted", len(raw), maxURL)
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "":
+		return errors.New("webhook_url must be an absolute URL, such as \"https://example.com/hooks/weir\"")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("webhook_url must start with http:// or https://")
+	case u.User != nil:
+		return errors.New("webhook_url must not carry a user name or password: verify the signature of the call instead")
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+// Package media holds the words for video: what a source is made of, what a rendition is, and exact time.
+//
+// Time is counted in frames and ticks, never in floating seconds: frame n of a video at rate Num/Den starts at exactly
+// n·Den/Num seconds. Seconds appear only where a program or a person reads them. This package imports the standard
+// library alone and does no IO.
+package media
+
+// Source is what was uploaded, as far as the plan needs to know it.
+type Source struct {
+	// Demuxer is FFmpeg's name of the container format, found from the magic bytes: mov, matroska, mpegts, …
+	Demuxer string `json:"demuxer"`
+	Video   Video  `json:"video"`
+	Audio   *Audio `json:"audio,omitempty"` // nil where the source has none
+}
+
+// Video is the source's video track as a viewer sees it.
+type Video struct {
+	Index int    `json:"index"` // of the stream in the container
+	Codec string `json:"codec"`
+	// Width and Height are as displayed: after rotation and with square pixels.
+	Width  int  `json:"width"`
+	Height int  `json:"height"`
+	Rate   Rate `json:"rate"` // nominal; the output is constant at this rate
+	// Start and End are the display times of the first frame and of the end of the last, in seconds on the source's clock.
+	Start float64 `json:"start_s"`
+	End   float64 `json:"end_s"`
+}
+
+// Audio is the source's audio track.
+type Audio struct {
+	Index int     `json:"index"`
+	Codec string  `json:"codec"`
+	Start float64 `json:"start_s"`
+	End   float64 `json:"end_s"`
+}
+
+// Segment is one published media segment.
+type Segment struct {
+	Number int    `json:"number"` // from 0, in the rendition
+	Name   string `json:"name"`   // its object's name within the rendition's folder
+	Ticks  uint64 `json:"ticks"`  // its duration, in the rendition's timescale
+	Bytes  int64  `json:"bytes"`
+}
+
+// Rendition is one encoded output: an init segment and the segments that follow it.
+type Rendition struct {
+	Name      string    `json:"name"` // its folder, such as 720p or audio_128k
+	Codecs    string    `json:"codecs"`
+	Timescale uint32    `json:"timescale"` // ticks per second
+	Init      string    `json:"init"`      // the init segment's object name
+	InitBytes int64     `json:"init_bytes"`
+	Segments  []Segment `json:"segments"`
+}
+
+// Duration is the length of the rendition in seconds.
+func (r Rendition) Duration() float64 {
+	var ticks uint64
+	for _, s := range r.Segments {
+		ticks += s.Ticks
+	}
+	return r.Seconds(ticks)
+}
+
+// Seconds turns ticks of the rendition into seconds.
+func (r Rendition) Seconds(ticks uint64) float64 { return float64(ticks) / float64(r.Timescale) }
+
+// Bytes is the size of all the rendition's objects.
+func (r Rendition) Bytes() int64 {
+	n := r.InitBytes
+	for _, s := range r.Segments {
+		n += s.Bytes
+	}
+	return n
+}

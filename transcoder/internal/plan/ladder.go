@@ -1,0 +1,133 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"weir/transcoder/internal/media"
+)
+
+// Ladder is the renditions that are wanted, highest first.
+type Ladder []Rung
+
+// Rung is one wanted rendition.
+type Rung struct {
+	ShortSide int // pixels: the height of a landscape video, the width of a portrait one
+	Video     int // upper bound of the video's bit rate, bits per second
+	Audio     int // the audio's bit rate, bits per second
+}
+
+// DefaultLadder is what is published unless the configuration says otherwise.
+const DefaultLadder = "1080:5000k:192k,720:2800k:128k,480:1400k:128k,360:800k:96k"
+
+// The limits of a rung: what AAC-LC and H.264 level 6.2 can carry, with the smallest picture that still shows something.
+const (
+	minShortSide, maxShortSide       = 64, 4320
+	minVideoBitrate, maxVideoBitrate = 50_000, 200_000_000
+	minAudioBitrate, maxAudioBitrate = 16_000, 512_000
+)
+
+// ParseLadder reads a ladder in the form of [DefaultLadder]: short side, video and audio bit rate a rung, separated by
+// colons, the rungs by commas. It reports every problem at once.
+func ParseLadder(text string) (Ladder, error) {
+	var ladder Ladder
+	var problems []error
+	for rung := range strings.SplitSeq(text, ",") {
+		r, err := parseRung(strings.TrimSpace(rung))
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		if slices.ContainsFunc(ladder, func(o Rung) bool { return o.ShortSide == r.ShortSide }) {
+			problems = append(problems, fmt.Errorf("rung %q: there is another rung of %d", rung, r.ShortSide))
+		}
+		ladder = append(ladder, r)
+	}
+	slices.SortStableFunc(ladder, func(a, b Rung) int { return b.ShortSide - a.ShortSide })
+	return ladder, errors.Join(problems...)
+}
+
+func parseRung(text string) (Rung, error) {
+	fields := strings.Split(text, ":")
+	if len(fields) != 3 {
+		return Rung{}, fmt.Errorf("rung %q: write SHORT_SIDE:VIDEO:AUDIO, such as 720:2800k:128k", text)
+	}
+	side, err := strconv.Atoi(fields[0])
+	if err != nil || side < minShortSide || side > maxShortSide || side%2 != 0 {
+		return Rung{}, fmt.Errorf("rung %q: the short side must be an even number of pixels from %d to %d", text, minShortSide, maxShortSide)
+	}
+	video, ok := parseBitrate(fields[1], minVideoBitrate, maxVideoBitrate)
+	if !ok {
+		return Rung{}, fmt.Errorf("rung %q: the video bit rate must be like 2800k, from %d to %d bits per second", text, minVideoBitrate, maxVideoBitrate)
+	}
+	audio, ok := parseBitrate(fields[2], minAudioBitrate, maxAudioBitrate)
+	if !ok {
+		return Rung{}, fmt.Errorf("rung %q: the audio bit rate must be like 128k, from %d to %d bits per second", text, minAudioBitrate, maxAudioBitrate)
+	}
+	return Rung{ShortSide: side, Video: video, Audio: audio}, nil
+}
+
+func parseBitrate(text string, low, high int) (int, bool) {
+	digits, kilo := strings.CutSuffix(text, "k")
+	n, err := strconv.Atoi(digits)
+	if err != nil || n > high {
+		return 0, false
+	}
+	if kilo {
+		n *= 1000
+	}
+	return n, n >= low && n <= high
+}
+
+// fit chooses the rungs that the source fills. Nothing is scaled up; a source below the lowest rung gets that rung's bit
+// rates at its own size. Each distinct audio bit rate of the chosen rungs becomes one audio rendition.
+func (l Ladder) fit(s media.Source) ([]VideoRendition, []AudioRendition) {
+	short := min(s.Video.Width, s.Video.Height)
+	var rungs Ladder
+	for _, r := range l {
+		if r.ShortSide <= short {
+			rungs = append(rungs, r)
+		}
+	}
+	if len(rungs) == 0 {
+		lowest := l[len(l)-1]
+		lowest.ShortSide = even(short)
+		rungs = Ladder{lowest}
+	}
+	var video []VideoRendition
+	var audio []AudioRendition
+	for _, r := range rungs {
+		v := VideoRendition{Name: fmt.Sprintf("%dp", r.ShortSide), Bitrate: r.Video}
+		v.Width, v.Height = scale(s.Video.Width, s.Video.Height, r.ShortSide)
+		if s.Audio != nil {
+			v.Audio = fmt.Sprintf("audio_%dk", r.Audio/1000)
+			if !slices.ContainsFunc(audio, func(a AudioRendition) bool { return a.Name == v.Audio }) {
+				audio = append(audio, AudioRendition{Name: v.Audio, Bitrate: r.Audio})
+			}
+		}
+		video = append(video, v)
+	}
+	return video, audio
+}
+
+// scale returns the size with the given short side and, to the nearest even pixel, the same shape.
+func scale(width, height, short int) (int, int) {
+	if width <= height {
+		return short, nearestEven(height, short, width)
+	}
+	return nearestEven(width, short, height), short
+}
+
+// nearestEven returns the even number nearest to long·to/from. A long side that is not scaled is rounded down: never up.
+func nearestEven(long, to, from int) int {
+	if even(from) == to {
+		return even(long)
+	}
+	return max((long*to+from)/(2*from)*2, 2)
+}
+
+// even rounds down to an even number, which 4:2:0 video needs, and not below the smallest picture an encoder takes.
+func even(n int) int { return max(n&^1, 2) }

@@ -1,0 +1,153 @@
+package plan_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"weir/transcoder/internal/media"
+	"weir/transcoder/internal/plan"
+)
+
+func ladder(t *testing.T, text string) plan.Ladder {
+	t.Helper()
+	l, err := plan.ParseLadder(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func source(width, height int, seconds float64, audio bool) media.Source {
+	s := media.Source{Demuxer: "mov", Video: media.Video{Width: width, Height: height, Rate: media.Rate{Num: 30, Den: 1}, End: seconds}}
+	if audio {
+		s.Audio = &media.Audio{Index: 1, End: seconds}
+	}
+	return s
+}
+
+func TestRungsFollowTheShortSide(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		width, height int
+		want          string
+	}{
+		{"full HD gets all rungs", 1920, 1080, "1080p 1920x1080, 720p 1280x720, 480p 854x480, 360p 640x360"},
+		{"4K is scaled down", 3840, 2160, "1080p 1920x1080, 720p 1280x720, 480p 854x480, 360p 640x360"},
+		{"portrait goes by its width", 1080, 1920, "1080p 1080x1920, 720p 720x1280, 480p 480x854, 360p 360x640"},
+		{"nothing is scaled up", 854, 480, "480p 854x480, 360p 640x360"},
+		{"one pixel less is one rung less", 1916, 1079, "720p 1278x720, 480p 852x480, 360p 640x360"},
+		{"a wide picture keeps its shape", 1920, 800, "720p 1728x720, 480p 1152x480, 360p 864x360"},
+		{"odd sizes become even", 607, 1079, "480p 480x854, 360p 360x640"},
+		{"an odd long side at its own size is rounded down", 641, 360, "360p 640x360"},
+		{"below the lowest rung: one rung of its own size", 320, 240, "240p 320x240"},
+		{"below the lowest rung, odd", 177, 145, "144p 176x144"},
+		{"a square", 1080, 1080, "1080p 1080x1080, 720p 720x720, 480p 480x480, 360p 360x360"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := plan.Make("k", "e", 1, source(c.width, c.height, 10, true), ladder(t, plan.DefaultLadder))
+			got := ""
+			for i, v := range p.Video {
+				if i > 0 {
+					got += ", "
+				}
+				got += fmt.Sprintf("%s %dx%d", v.Name, v.Width, v.Height)
+				if v.Width > c.width || v.Height > c.height {
+					t.Errorf("%s is larger than the source", v.Name)
+				}
+			}
+			if got != c.want {
+				t.Errorf("rungs of %dx%d:\n got %s\nwant %s", c.width, c.height, got, c.want)
+			}
+		})
+	}
+}
+
+func TestEachAudioBitrateIsOneRendition(t *testing.T) {
+	p := plan.Make("k", "e", 1, source(1920, 1080, 10, true), ladder(t, plan.DefaultLadder))
+	if got := fmt.Sprint(p.Audio); got != "[{audio_192k 192000} {audio_128k 128000} {audio_96k 96000}]" {
+		t.Errorf("audio renditions: %s", got)
+	}
+	if p.Video[1].Audio != "audio_128k" || p.Video[3].Audio != "audio_96k" {
+		t.Errorf("rungs go with %q and %q", p.Video[1].Audio, p.Video[3].Audio)
+	}
+	silent := plan.Make("k", "e", 1, source(1920, 1080, 10, false), ladder(t, plan.DefaultLadder))
+	if len(silent.Audio) != 0 || silent.Video[0].Audio != "" {
+		t.Errorf("a silent source got audio: %v", silent.Audio)
+	}
+}
+
+func TestChunksCoverAllFramesInWholeSegments(t *testing.T) {
+	for _, rate := range []media.Rate{{Num: 24, Den: 1}, {Num: 25, Den: 1}, {Num: 30000, Den: 1001}, {Num: 60, Den: 1}, {Num: 25, Den: 2}, {Num: 1, Den: 1}} {
+		for _, seconds := range []float64{0.01, 0.5, 2, 5.99, 6, 6.01, 30, 61, 599.5, 7200} {
+			s := source(640, 360, seconds, true)
+			s.Video.Rate = rate
+			p := plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder))
+			next, weight := int64(0), 0.0
+			for i, c := range p.Chunks {
+				if c.Number != i || c.First != next || c.End <= c.First || c.First%p.SegmentFrames() != 0 {
+					t.Fatalf("%v, %v s: chunk %d is %+v after frame %d", rate, seconds, i, c, next)
+				}
+				if long := rate.Seconds(c.End - c.First); long > 66 {
+					t.Errorf("%v, %v s: chunk %d has %.1f s", rate, seconds, i, long)
+				}
+				next = c.End
+			}
+			if next != p.Frames {
+				t.Errorf("%v, %v s: chunks end at frame %d of %d", rate, seconds, next, p.Frames)
+			}
+			for _, task := range p.Tasks() {
+				weight += task.Weight
+				if found, ok := p.Task(task.ID); !ok || found.ID != task.ID {
+					t.Errorf("task %q is not found by its id", task.ID)
+				}
+			}
+			if math.Abs(weight-1) > 1e-9 {
+				t.Errorf("%v, %v s: weights sum up to %v", rate, seconds, weight)
+			}
+		}
+	}
+}
+
+func TestKeyFramesEveryTwoSecondsAndSegmentsOfSix(t *testing.T) {
+	for _, c := range []struct {
+		rate         media.Rate
+		gop, segment int64
+	}{
+		{media.Rate{Num: 24, Den: 1}, 48, 144},
+		{media.Rate{Num: 30000, Den: 1001}, 60, 180}, // 2.002 s: whole frames, nearest to 2 s
+		{media.Rate{Num: 25, Den: 2}, 25, 75},
+	} {
+		s := source(640, 360, 30, false)
+		s.Video.Rate = c.rate
+		p := plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder))
+		if p.GOP != c.gop || p.SegmentFrames() != c.segment {
+			t.Errorf("%v: GOP %d, segment %d; want %d and %d", c.rate, p.GOP, p.SegmentFrames(), c.gop, c.segment)
+		}
+	}
+}
+
+func TestThePlanCoversTheLongerOfPictureAndSound(t *testing.T) {
+	s := source(640, 360, 10, true)
+	s.Audio.End = 12
+	p := plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder))
+	if p.Frames != 360 || p.SourceFrames() != 300 {
+		t.Errorf("frames %d of which the picture has %d; want 360 and 300", p.Frames, p.SourceFrames())
+	}
+}
+
+func TestLadderProblemsAreReportedAtOnce(t *testing.T) {
+	_, err := plan.ParseLadder("1080:5000k,721:1k:128k,480:1400k:128k,480:1M:9k")
+	if err == nil {
+		t.Fatal("a bad ladder was accepted")
+	}
+	for _, want := range []string{`"1080:5000k"`, `"721:1k:128k"`, `"480:1M:9k"`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not name %s: %v", want, err)
+		}
+	}
+	if l := ladder(t, "360:800k:96k, 720:2800k:128k"); l[0].ShortSide != 720 {
+		t.Errorf("the ladder is not sorted, highest first: %v", l)
+	}
+}

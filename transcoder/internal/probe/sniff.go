@@ -1,0 +1,173 @@
+package probe
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"weir/transcoder/internal/job"
+)
+
+// sniffed is how many bytes the magic numbers need: three packets of an MPEG transport stream with timecodes.
+const sniffed = 3 * 192
+
+// sniff names, in FFmpeg's words, the format that the first bytes promise.
+func sniff(u Upload) (string, error) {
+	head := make([]byte, min(sniffed, u.Size()))
+	if _, err := u.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the first bytes of the upload: %w", err)
+	}
+	if demuxer := demuxer(head); demuxer != "" {
+		return demuxer, nil
+	}
+	return "", unsupported("The file is not in a known video format.")
+}
+
+// boxes are the types that ISO BMFF and QuickTime files start with.
+var boxes = []string{"ftyp", "moov", "mdat", "wide", "free", "skip", "pnot", "styp"}
+
+func demuxer(head []byte) string {
+	at := func(offset int, magic string) bool {
+		return len(head) >= offset+len(magic) && bytes.Equal(head[offset:offset+len(magic)], []byte(magic))
+	}
+	switch {
+	case slices.ContainsFunc(boxes, func(box string) bool { return at(4, box) }):
+		return "mov"
+	case at(0, "\x1a\x45\xdf\xa3"):
+		return "matroska"
+	case at(0, "\x47") && at(188, "\x47") && at(376, "\x47"),
+		at(4, "\x47") && at(196, "\x47") && at(388, "\x47"):
+		return "mpegts"
+	case at(0, "RIFF") && at(8, "AVI "):
+		return "avi"
+	case at(0, "FLV\x01"):
+		return "flv"
+	case at(0, "OggS"):
+		return "ogg"
+	case at(0, "\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"):
+		return "asf"
+	case at(0, "\x00\x00\x01\xba"):
+		return "mpeg"
+	}
+	return ""
+}
+
+// checkComplete refuses a file that is shorter than its own headers say. Players and FFmpeg take what is there and stop
+// without a word; a backend wants to know that the upload broke off.
+func checkComplete(u Upload, demuxer string) error {
+	var promised int64
+	var err error
+	switch demuxer {
+	case "mov":
+		promised, err = promisedByBoxes(u)
+	case "matroska":
+		promised, err = promisedByEBML(u)
+	case "avi":
+		promised, err = promisedByRIFF(u)
+	}
+	if err != nil {
+		return fmt.Errorf("read the headers of the upload: %w", err)
+	}
+	if promised > u.Size() {
+		return &job.Failure{Code: job.SourceTruncated, Message: fmt.Sprintf(
+			"The file has %d bytes but its headers promise at least %d: the upload broke off, upload the complete file again.",
+			u.Size(), promised)}
+	}
+	return nil
+}
+
+// maxBoxes bounds the walk over a file's top-level boxes; a fragmented file has thousands, and none of the first ones
+// reaches beyond its end.
+const maxBoxes = 64
+
+// promisedByBoxes follows the top-level boxes (ISO/IEC 14496-12, 4.2) and returns where they end.
+func promisedByBoxes(u Upload) (int64, error) {
+	var header [16]byte
+	end := int64(0)
+	for range maxBoxes {
+		n, err := readUpTo(u, header[:], end)
+		if err != nil {
+			return 0, err
+		}
+		if n < 8 {
+			return end, nil
+		}
+		size := int64(binary.BigEndian.Uint32(header[:]))
+		switch {
+		case size == 0: // to the end of the file
+			return u.Size(), nil
+		case size == 1 && n == 16:
+			size = int64(binary.BigEndian.Uint64(header[8:]))
+		}
+		if size < 8 || end+size < end {
+			return end, nil // no box: what follows is the demuxer's business
+		}
+		end += size
+		if end >= u.Size() {
+			return end, nil
+		}
+	}
+	return end, nil
+}
+
+// promisedByEBML returns where the Segment of a Matroska file ends (RFC 8794, RFC 9559), or 0 where it doesn't say.
+func promisedByEBML(u Upload) (int64, error) {
+	var header [64]byte
+	n, err := readUpTo(u, header[:], 0)
+	if err != nil || n < 5 {
+		return 0, err
+	}
+	_, size, width := vint(header[4:n])
+	if width == 0 || size > 1<<20 {
+		return 0, nil
+	}
+	at := int64(4+width) + size
+	n, err = readUpTo(u, header[:16], at)
+	if err != nil || n < 5 || !bytes.Equal(header[:4], []byte("\x18\x53\x80\x67")) {
+		return 0, err
+	}
+	unknown, size, width := vint(header[4:n])
+	if width == 0 || unknown {
+		return 0, nil
+	}
+	return at + 4 + int64(width) + size, nil
+}
+
+// vint reads an EBML variable-size integer (RFC 8794, section 4). A value of ones alone means an unknown size.
+func vint(b []byte) (unknown bool, value int64, width int) {
+	if len(b) == 0 || b[0] == 0 {
+		return false, 0, 0
+	}
+	for width = 1; b[0]&(0x80>>(width-1)) == 0; width++ {
+	}
+	if len(b) < width {
+		return false, 0, 0
+	}
+	value = int64(b[0] & (0xff >> width))
+	for _, next := range b[1:width] {
+		value = value<<8 | int64(next)
+	}
+	return value == 1<<(7*width)-1, value, width
+}
+
+// promisedByRIFF returns where the first RIFF chunk ends.
+func promisedByRIFF(u Upload) (int64, error) {
+	var header [8]byte
+	n, err := readUpTo(u, header[:], 0)
+	if err != nil || n < 8 {
+		return 0, err
+	}
+	return 8 + int64(binary.LittleEndian.Uint32(header[4:])), nil
+}
+
+// readUpTo fills b as far as the file goes.
+func readUpTo(r io.ReaderAt, b []byte, at int64) (int, error) {
+	n, err := r.ReadAt(b, at)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}

@@ -1,0 +1,113 @@
+// Transcoder is Weir's container: the API that takes jobs, and the workers that turn uploads into HLS.
+//
+// Everything is wired in run, top to bottom; the write line itself is in internal/worker.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"weir/transcoder/internal/api"
+	"weir/transcoder/internal/catalog"
+	"weir/transcoder/internal/encode"
+	"weir/transcoder/internal/ffmpeg"
+	"weir/transcoder/internal/queue"
+	"weir/transcoder/internal/r2"
+	"weir/transcoder/internal/source"
+	"weir/transcoder/internal/webhook"
+	"weir/transcoder/internal/worker"
+)
+
+const (
+	// jobsAtOnce bounds the jobs that this node holds; holding one costs nothing while its tasks are done.
+	jobsAtOnce = 64
+	// hooksAtOnce bounds how many backends are told side by side.
+	hooksAtOnce = 16
+	// reconcileInterval is how long an accepted job may be unknown to the queue.
+	reconcileInterval = time.Minute
+)
+
+// errUsage is a configuration that cannot be used: the process exits with 2.
+var errUsage = errors.New("the configuration cannot be used")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	switch err := run(ctx, os.Getenv, os.Stderr); {
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "transcoder:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the whole object graph, leaf to root. When ctx ends, the API stops taking requests, running encoders are ended and
+// their messages given back, and the queue is closed last.
+func run(ctx context.Context, getenv func(string) string, stderr io.Writer) error {
+	config, err := loadConfig(getenv)
+	if err != nil {
+		return fmt.Errorf("%w:\n%w\nSet these environment variables; the README's configuration table tells what they mean.", errUsage, err)
+	}
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	tools, err := ffmpeg.Find()
+	if err != nil {
+		return err
+	}
+	bucket := r2.Open(config.R2)
+	jobs := catalog.New(bucket, time.Now)
+	sender, err := webhook.New(config.WebhookSecret, config.WebhookAllowPrivate)
+	if err != nil {
+		return err
+	}
+	sources, err := source.Listen(ctx, bucket)
+	if err != nil {
+		return err
+	}
+	lanes, err := queue.Open(ctx, config.DataDir, log)
+	if err != nil {
+		return err
+	}
+	defer lanes.Close()
+
+	w := &worker.Worker{
+		Log: log, Now: time.Now,
+		Bucket: bucket, Catalog: jobs, Queue: lanes, Sources: sources, Sender: sender,
+		Tools:   tools,
+		Encoder: encode.Encoder{Tools: tools, Preset: config.Preset, Threads: max(runtime.NumCPU()/config.Tasks, 1)},
+		Ladder:  config.Ladder,
+	}
+	server := api.New(api.Config{
+		Log: log, Key: string(config.APIKey), Catalog: jobs, Dispatcher: w,
+		Minter: api.Minter{Key: config.TokenKey, TTL: config.TokenTTL, PublicURL: config.PublicURL, Now: time.Now},
+		Ready:  func(ctx context.Context) error { return errors.Join(lanes.Ready(), bucket.Check(ctx)) },
+	})
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for the API: %w", err)
+	}
+	log.Info("the transcoder was started", "listen", listener.Addr().String(), "tasks", config.Tasks)
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return server.Serve(ctx, listener) })
+	g.Go(func() error { return sources.Serve(ctx) })
+	g.Go(func() error { return lanes.Serve(ctx, queue.Jobs, jobsAtOnce, w.Run) })
+	g.Go(func() error { return lanes.Serve(ctx, queue.Tasks, config.Tasks, w.RunTask) })
+	g.Go(func() error { return lanes.Serve(ctx, queue.Hooks, hooksAtOnce, w.Tell) })
+	g.Go(func() error { return w.Reconcile(ctx, reconcileInterval) })
+	err = g.Wait()
+	log.Info("the transcoder was ended")
+	return err
+}
