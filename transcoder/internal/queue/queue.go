@@ -29,6 +29,8 @@ const (
 	publishTimeout = 5 * time.Second
 	// ackWait is how long a dead handler keeps its message.
 	ackWait = 30 * time.Second
+	// orphanWait is longer than the server takes to notice that a message's time is over.
+	orphanWait = 300 * time.Millisecond
 	// heartbeat leaves two more tries before ackWait is over.
 	heartbeat = ackWait / 3
 	// maxPending covers all slots and all messages that wait for another try.
@@ -104,9 +106,16 @@ func Open(ctx context.Context, dir string, log *slog.Logger) (_ *Queue, err erro
 	if q.js, err = jetstream.New(q.conn); err != nil {
 		return nil, fmt.Errorf("connect to the queue: %w", err)
 	}
-	for _, lane := range lanes {
-		if err := q.declare(ctx, lane); err != nil {
-			return nil, fmt.Errorf("declare the %s lane: %w", lane, err)
+	// The handlers of the process that had the directory before are gone, so their messages need not wait for ackWait
+	// to pass: for a moment there is none.
+	for _, wait := range []time.Duration{time.Millisecond, ackWait} {
+		for _, lane := range lanes {
+			if err := q.declare(ctx, lane, wait); err != nil {
+				return nil, fmt.Errorf("declare the %s lane: %w", lane, err)
+			}
+		}
+		if wait != ackWait {
+			pause(ctx, orphanWait)
 		}
 	}
 	return q, nil
@@ -128,7 +137,7 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-func (q *Queue) declare(ctx context.Context, lane Lane) error {
+func (q *Queue) declare(ctx context.Context, lane Lane, wait time.Duration) error {
 	stream, err := q.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:      lane.stream(),
 		Subjects:  []string{lane.subject(">")},
@@ -145,7 +154,7 @@ func (q *Queue) declare(ctx context.Context, lane Lane) error {
 	_, err = stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable:       "weir",
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait,
+		AckWait:       wait,
 		MaxDeliver:    -1,
 		MaxAckPending: maxPending,
 	})

@@ -91,6 +91,31 @@ func TestMessagesSurviveARestart(t *testing.T) {
 	}
 }
 
+func TestAMessageOfADeadHandlerIsThereAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir)
+	send(t, q, queue.Jobs, "video.run")
+	held, release := make(chan struct{}), make(chan struct{})
+	stop := serve(t, q, queue.Jobs, 1, func(context.Context, queue.Delivery) error {
+		held <- struct{}{}
+		<-release
+		return errors.New("too late")
+	})
+	receive(t, held)
+	q.Close()
+	close(release)
+	stop()
+	attempts := make(chan int, 9)
+	began := time.Now()
+	serve(t, open(t, dir), queue.Jobs, 1, func(_ context.Context, d queue.Delivery) error { attempts <- d.Attempt; return nil })
+	if attempt := receive(t, attempts); attempt != 2 {
+		t.Errorf("attempt %d, want 2", attempt)
+	}
+	if waited := time.Since(began); waited > 10*time.Second {
+		t.Errorf("it took %v", waited)
+	}
+}
+
 func TestAFailedMessageComesAgain(t *testing.T) {
 	q := open(t, t.TempDir())
 	send(t, q, queue.Hooks, "event")

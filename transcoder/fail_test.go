@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWhatIsNoVideoFailsWithACode(t *testing.T) {
+	whole := clip(t, "whole.mp4", "-f", "lavfi", "-i", "testsrc2=d=20:s=320x180:r=25", "-c:v", "libx264", "-preset", "ultrafast")
+	faststart := clip(t, "faststart.mp4", "-i", whole, "-c", "copy", "-movflags", "faststart")
+	matroska := clip(t, "whole.mkv", "-i", whole, "-c", "copy")
+	avi := clip(t, "whole.avi", "-f", "lavfi", "-i", "testsrc2=d=5:s=320x180:r=25", "-c:v", "mpeg4")
+	read := func(file string) []byte {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	cut := func(file string, part float64) []byte {
+		data := read(file)
+		return data[:int(float64(len(data))*part)]
+	}
+	damaged := read(faststart) // its header is whole, its pictures are noise
+	for i := len(damaged) / 10; i < len(damaged); i++ {
+		damaged[i] = byte(i * i >> 3)
+	}
+	for _, c := range []struct {
+		name string
+		data []byte // nil: no object
+		code string
+	}{
+		{"no object under the key", nil, "source_not_found"},
+		{"an empty object", []byte{}, "source_empty"},
+		{"a text", []byte(strings.Repeat("This is no video.\n", 100)), "unsupported_format"},
+		{"an HLS playlist called .mp4", []byte("#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\nhttp://127.0.0.1:1/canary.ts\n#EXT-X-ENDLIST\n"), "unsupported_format"},
+		{"a list of files", []byte("ffconcat version 1.0\nfile /etc/passwd\n"), "unsupported_format"},
+		{"a picture", read(clip(t, "picture.png", "-f", "lavfi", "-i", "testsrc2", "-frames:v", "1")), "unsupported_format"},
+		{"sound alone", read(clip(t, "sound.m4a", "-f", "lavfi", "-i", "sine=d=3", "-c:a", "aac")), "unsupported_format"},
+		{"an MP4 header and nothing else", []byte("\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2"), "unsupported_format"},
+		{"an MP4 cut in the middle, its index at the end", cut(whole, 0.5), "source_truncated"},
+		{"an MP4 cut in the middle, its index at the start", cut(faststart, 0.5), "source_truncated"},
+		{"a Matroska file cut in the middle", cut(matroska, 0.5), "source_truncated"},
+		{"an AVI cut in the middle", cut(avi, 0.5), "source_truncated"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, hook := start(t, t.TempDir(), nil), receive(t)
+			key := "uploads/" + id(t) + "/none.mp4"
+			if c.data != nil {
+				key = uploadBytes(t, "file.mp4", c.data)
+			}
+			n.post(id(t), key, hook.URL)
+			e := hook.next(t, patience)
+			if e.Type != "video.failed" || e.Status != "failed" || e.VideoID != id(t) || e.Data.Error.Code != c.code {
+				t.Errorf("told %+v, want the code %s", e, c.code)
+			}
+			if strings.Contains(e.Data.Error.Message, "127.0.0.1") || len(e.Data.Error.Message) < 20 {
+				t.Errorf("the message is %q", e.Data.Error.Message)
+			}
+			var v video
+			n.do("GET", "/videos/"+id(t), nil, &v)
+			if v.State != "failed" || v.Error.Code != c.code {
+				t.Errorf("the job is %+v", v)
+			}
+			nothingPublished(t, id(t))
+			if response := n.do("GET", "/videos/"+id(t)+"/playback", nil, nil); response.StatusCode != http.StatusConflict {
+				t.Errorf("playback answered %s", response.Status)
+			}
+		})
+	}
+}
+
+func nothingPublished(t *testing.T, id string) {
+	t.Helper()
+	for o, err := range bucket().List(t.Context(), "videos/"+id+"/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Errorf("%s was left behind", o.Key)
+	}
+}
+
+func TestAFailedVideoMayBePostedAgain(t *testing.T) {
+	n, hook := start(t, t.TempDir(), nil), receive(t)
+	key := "uploads/" + id(t) + "/late.mp4"
+	n.post(id(t), key, hook.URL)
+	first := hook.next(t, patience)
+	if first.Status != "failed" {
+		t.Fatalf("told %+v", first)
+	}
+	data, err := os.ReadFile(short(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := uploadBytes(t, "late.mp4", data); got != key {
+		t.Fatalf("uploaded to %q", got)
+	}
+	n.post(id(t), key, hook.URL)
+	second := hook.next(t, patience)
+	if second.Status != "processed" || second.ID == first.ID {
+		t.Errorf("told %+v after %+v", second, first)
+	}
+	readTree(t, id(t))
+}
+
+// short makes a clip of two chunks that is encoded in no time.
+func short(t *testing.T) string {
+	t.Helper()
+	return clip(t, "short.mp4", "-f", "lavfi", "-i", "testsrc2=d=8:s=128x72:r=25", "-c:v", "libx264", "-preset", "ultrafast")
+}
+
+func TestTheSameRequestIsTheSameJob(t *testing.T) {
+	n, hook := start(t, t.TempDir(), nil), receive(t)
+	key := upload(t, short(t))
+	var created []string
+	for range 5 {
+		v := n.post(id(t), key, hook.URL)
+		created = append(created, v.VideoID)
+	}
+	hook.next(t, patience)
+	if v := n.post(id(t), key, hook.URL); v.State != "processed" {
+		t.Errorf("posted after its end, the job is %+v", v)
+	}
+	select {
+	case e := <-hook.events:
+		t.Errorf("told a second time: %+v", e)
+	case <-time.After(time.Second):
+	}
+	other := n.do("POST", "/transcode", request{id(t), key + ".other", hook.URL}, nil)
+	if other.StatusCode != http.StatusConflict {
+		t.Errorf("another source under the same video_id: %s", other.Status)
+	}
+	if len(created) != 5 {
+		t.Error("a repeated request was refused")
+	}
+}
+
+func TestASourceThatChangesIsNotMixed(t *testing.T) {
+	n, hook := start(t, t.TempDir(), map[string]string{"TASKS": "1", "X264_PRESET": "slow"}), receive(t)
+	file := clip(t, "long.mp4", "-f", "lavfi", "-i", "testsrc2=d=30:s=1280x720:r=30", "-c:v", "libx264", "-preset", "ultrafast", "-qp", "5")
+	key := upload(t, file)
+	n.post(id(t), key, hook.URL)
+	waitFor(t, "an encoder to work", func() bool {
+		var v video
+		n.do("GET", "/videos/"+id(t), nil, &v)
+		return v.Progress > 0
+	})
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uploadBytes(t, "long.mp4", bytes.ToUpper(data))
+	e := hook.next(t, patience)
+	if e.Data.Error.Code != "source_changed" {
+		t.Errorf("told %+v", e)
+	}
+	nothingPublished(t, id(t))
+}
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}

@@ -1,0 +1,369 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os/exec"
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Eyevinn/hls-m3u8/m3u8"
+
+	"weir/transcoder/internal/r2/r2test"
+)
+
+// patience is for a job of a few seconds of video on a busy machine.
+const patience = 3 * time.Minute
+
+func TestVideosArePublished(t *testing.T) {
+	x264 := []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "250"}
+	sound := []string{"-f", "lavfi", "-i", "sine=d=14:r=44100"}
+	picture := func(size, rate string) []string { return []string{"-f", "lavfi", "-i", "testsrc2=d=14:s=" + size + ":r=" + rate} }
+	rotated := clip(t, "upright.mp4", join(picture("640x360", "25"), x264)...)
+	for _, c := range []struct {
+		name   string
+		file   string
+		clip   []string
+		rungs  string
+		sound  string
+		frames int
+		gop    int
+	}{
+		{
+			name: "landscape NTSC with mono sound", file: "clip.mp4",
+			clip:  join(picture("854x480", "30000/1001"), sound, x264, []string{"-ac", "1"}),
+			rungs: "480p 854x480 29.970, 360p 640x360 29.970", sound: "audio_128k, audio_96k", frames: 420, gop: 60,
+		},
+		{
+			name: "portrait by a rotation matrix, without sound", file: "phone.mov",
+			clip:  []string{"-i", rotated, "-c", "copy", "-metadata:s:v", "rotate=90"},
+			rungs: "360p 360x640 25.000", frames: 350, gop: 50,
+		},
+		{
+			name: "odd dimensions below the lowest rung, in 4:4:4", file: "odd.mkv",
+			clip:  join(picture("177x145", "24"), x264, []string{"-pix_fmt", "yuv444p"}),
+			rungs: "144p 176x144 24.000", frames: 336, gop: 48,
+		},
+		{
+			name: "pixels that are not square", file: "dv.mp4",
+			clip:  join(picture("720x576", "25"), x264, []string{"-vf", "setsar=16/15"}),
+			rungs: "480p 640x480 25.000, 360p 480x360 25.000", frames: 350, gop: 50,
+		},
+		{
+			name: "a variable frame rate", file: "vfr.mp4",
+			clip:  join(picture("320x180", "30"), x264, []string{"-vf", "select='mod(n,7)*mod(n,5)',setpts=PTS+0.004*mod(N\\,3)/TB", "-vsync", "vfr"}),
+			rungs: "180p 320x180 23.976", frames: 335, gop: 48,
+		},
+		{
+			name: "shorter than a key frame distance", file: "blink.webm",
+			clip:  []string{"-f", "lavfi", "-i", "testsrc2=d=0.2:s=320x180:r=25", "-c:v", "libvpx", "-deadline", "realtime"},
+			rungs: "180p 320x180 25.000", frames: 5, gop: 50,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, hook := start(t, t.TempDir(), nil), receive(t)
+			n.post(id(t), upload(t, clip(t, c.file, c.clip...)), hook.URL)
+			e := hook.next(t, patience)
+			if e.Type != "video.processed" || e.Status != "processed" || e.VideoID != id(t) {
+				t.Fatalf("told %+v", e)
+			}
+			tree := readTree(t, id(t))
+			if got := tree.rungs(); got != c.rungs {
+				t.Errorf("rungs:\n got %s\nwant %s", got, c.rungs)
+			}
+			if got := tree.sounds(); got != c.sound {
+				t.Errorf("sound: got %q, want %q", got, c.sound)
+			}
+			var duration float64
+			for _, v := range tree.master.Variants {
+				duration = float64(c.frames) / v.FrameRate
+			}
+			for _, r := range tree.renditions {
+				r.check(t, c.frames, c.gop, duration)
+			}
+			var v video
+			n.do("GET", "/videos/"+id(t), nil, &v)
+			if v.State != "processed" || v.Progress != 100 || math.Abs(v.DurationS-duration) > 0.05 {
+				t.Errorf("the job is %+v", v)
+			}
+		})
+	}
+}
+
+// The picture of these clips is a flat grey that says which frame it is, so that a frame that is missing, doubled or out of
+// place anywhere shows, at the joins of chunks above all.
+func TestEveryFrameIsThereOnce(t *testing.T) {
+	const frames, rate = 650, 25
+	grey := func(n int) int { return 40 + n*37%160 }
+	for _, c := range []struct {
+		name, file string
+		args       []string
+	}{
+		{"MP4 with B-frames and an open GOP", "clip.mp4", []string{"-c:v", "libx264", "-preset", "fast", "-g", "250", "-x264-params", "open-gop=1"}},
+		{"Matroska", "clip.mkv", []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "250"}},
+		{"MPEG-TS, which has no index", "clip.ts", []string{"-c:v", "libx264", "-preset", "fast", "-g", "250", "-output_ts_offset", "100"}},
+		{"fragmented MP4", "clip.mp4", []string{"-an", "-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-movflags", "frag_keyframe+empty_moov"}},
+		{"WebM", "clip.webm", []string{"-c:v", "libvpx", "-deadline", "realtime", "-b:v", "1M"}},
+		{"AVI", "clip.avi", []string{"-an", "-fps_mode", "passthrough", "-c:v", "mpeg4", "-q:v", "2"}},
+		{"FLV", "clip.flv", []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "100"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, hook := start(t, t.TempDir(), nil), receive(t)
+			file := clip(t, c.file, join([]string{
+				"-f", "lavfi", "-i", fmt.Sprintf("color=s=160x90:r=%d:d=%d", rate, frames/rate),
+				"-f", "lavfi", "-i", fmt.Sprintf("sine=d=%d", frames/rate),
+				"-vf", "format=gray,geq=lum='40+mod(N*37,160)',format=yuv420p",
+			}, c.args)...)
+			n.post(id(t), upload(t, file), hook.URL)
+			if e := hook.next(t, patience); e.Type != "video.processed" {
+				t.Fatalf("told %+v", e)
+			}
+			for _, r := range readTree(t, id(t)).renditions {
+				if r.sound {
+					continue
+				}
+				got := r.greys(t)
+				if len(got) < frames || len(got) > frames+1 { // a container may round its length up
+					t.Errorf("%s has %d frames, want %d", r.name, len(got), frames)
+				}
+				for i, g := range got[:min(len(got), frames)] {
+					if math.Abs(float64(int(g)-grey(i))) > 8 {
+						t.Fatalf("%s: frame %d has grey %d, want %d", r.name, i, g, grey(i))
+					}
+				}
+			}
+		})
+	}
+}
+
+// A flash and a beep every two seconds, in a source whose tracks start at different times.
+func TestPictureAndSoundStayTogether(t *testing.T) {
+	const seconds, rate = 26, 25
+	for _, c := range []struct {
+		name, file string
+		args       []string
+	}{
+		{"both start at 0", "clip.mp4", nil},
+		{"the sound starts late", "late.mkv", []string{"-af", "atrim=start=1.5"}},
+		{"a clock that starts elsewhere", "broadcast.ts", []string{"-output_ts_offset", "3600"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, hook := start(t, t.TempDir(), nil), receive(t)
+			file := clip(t, c.file, join([]string{
+				"-f", "lavfi", "-i", fmt.Sprintf("color=black:s=160x90:r=%d:d=%d", rate, seconds),
+				"-f", "lavfi", "-i", fmt.Sprintf("aevalsrc='if(lt(mod(t,2),0.1),0.8*sin(2*PI*1000*t),0)':d=%d:s=48000", seconds),
+				"-vf", "format=gray,geq=lum='if(lt(mod(T,2),0.1),235,16)',format=yuv420p", "-copyts",
+				"-c:v", "libx264", "-preset", "fast", "-c:a", "aac",
+			}, c.args)...)
+			n.post(id(t), upload(t, file), hook.URL)
+			if e := hook.next(t, patience); e.Type != "video.processed" {
+				t.Fatalf("told %+v", e)
+			}
+			var flashes, beeps []float64
+			for _, r := range readTree(t, id(t)).renditions {
+				if r.sound {
+					beeps = onsets(r.loudness(t), 100)
+				} else {
+					flashes = onsets(r.greys(t), rate)
+				}
+			}
+			if len(flashes) != seconds/2 {
+				t.Fatalf("flashes at %v", flashes)
+			}
+			if missing := len(flashes) - len(beeps); missing > 0 && c.file == "late.mkv" {
+				flashes = flashes[missing:] // the first beep is cut off
+			}
+			if len(beeps) != len(flashes) {
+				t.Fatalf("beeps at %v, flashes at %v", beeps, flashes)
+			}
+			for i := range flashes {
+				if math.Abs(flashes[i]-beeps[i]) > 0.05 {
+					t.Errorf("the flash at %.3f s has its beep at %.3f s", flashes[i], beeps[i])
+				}
+			}
+		})
+	}
+}
+
+func join(parts ...[]string) []string {
+	var all []string
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
+
+// onsets are the times, in seconds, at which a signal rises above half.
+func onsets(signal []byte, rate float64) []float64 {
+	var times []float64
+	for i, v := range signal {
+		if v > 127 && (i == 0 || signal[i-1] <= 127) {
+			times = append(times, float64(i)/rate)
+		}
+	}
+	return times
+}
+
+// tree is a published video as a player finds it.
+type tree struct {
+	master     *m3u8.MasterPlaylist
+	renditions []rendition
+}
+
+type rendition struct {
+	name     string
+	sound    bool
+	playlist *m3u8.MediaPlaylist
+	media    []byte // the init segment and all segments
+}
+
+func readTree(t *testing.T, id string) tree {
+	t.Helper()
+	b := bucket()
+	read := func(key string) []byte {
+		data, _, err := b.Read(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	root := "videos/" + id + "/hls/"
+	list, _, err := m3u8.DecodeFrom(bytes.NewReader(read(root+"master.m3u8")), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := tree{master: list.(*m3u8.MasterPlaylist)}
+	named := map[string]bool{root + "master.m3u8": true}
+	add := func(uri string, sound bool) {
+		r := rendition{name: path.Dir(uri), sound: sound}
+		named[root+uri] = true
+		list, _, err := m3u8.DecodeFrom(bytes.NewReader(read(root+uri)), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.playlist = list.(*m3u8.MediaPlaylist)
+		part := func(uri string) {
+			key := root + path.Join(r.name, uri)
+			named[key] = true
+			r.media = append(r.media, read(key)...)
+		}
+		part(r.playlist.Map.URI)
+		for _, s := range r.playlist.GetAllSegments() {
+			part(s.URI)
+		}
+		out.renditions = append(out.renditions, r)
+	}
+	for _, v := range out.master.Variants {
+		add(v.URI, false)
+	}
+	for _, a := range out.master.GetAllAlternatives() {
+		add(a.URI, true)
+	}
+	for o, err := range b.List(t.Context(), "videos/"+id+"/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !named[o.Key] {
+			t.Errorf("%s is in the tree but no playlist names it", o.Key)
+		}
+	}
+	return out
+}
+
+func (tr tree) rungs() string {
+	var out []string
+	for _, v := range tr.master.Variants {
+		out = append(out, fmt.Sprintf("%s %s %.3f", path.Dir(v.URI), v.Resolution, v.FrameRate))
+	}
+	return strings.Join(out, ", ")
+}
+
+func (tr tree) sounds() string {
+	var out []string
+	for _, a := range tr.master.GetAllAlternatives() {
+		out = append(out, a.GroupId)
+	}
+	return strings.Join(out, ", ")
+}
+
+// check decodes a rendition and compares it with its playlist and with the source.
+func (r rendition) check(t *testing.T, frames, gop int, duration float64) {
+	t.Helper()
+	listed := 0.0
+	for i, s := range r.playlist.GetAllSegments() {
+		listed += s.Duration
+		if i < int(r.playlist.Count())-1 && math.Abs(s.Duration-6) > 0.05 {
+			t.Errorf("%s: segment %d has %.3f s", r.name, i, s.Duration)
+		}
+	}
+	if math.Abs(listed-duration) > 0.05 {
+		t.Errorf("%s: the segments last %.3f s, the source %.3f s", r.name, listed, duration)
+	}
+	var report struct {
+		Streams []struct {
+			Frames    string `json:"nb_read_frames"`
+			StartTime string `json:"start_time"`
+		}
+		Packets []struct{ Flags string }
+	}
+	out := r.pipe(t, "ffprobe", "-count_frames", "-show_streams", "-show_packets", "-of", "json", "-")
+	if err := json.Unmarshal(out, &report); err != nil || len(report.Streams) != 1 {
+		t.Fatalf("%s: %v: %s", r.name, err, out)
+	}
+	s := report.Streams[0]
+	if s.StartTime != "0.000000" {
+		t.Errorf("%s starts at %s", r.name, s.StartTime)
+	}
+	if r.sound {
+		return
+	}
+	if s.Frames != fmt.Sprint(frames) {
+		t.Errorf("%s has %s frames, want %d", r.name, s.Frames, frames)
+	}
+	for i, p := range report.Packets {
+		if key := strings.Contains(p.Flags, "K"); key != (i%gop == 0) {
+			t.Errorf("%s: picture %d: key frame: %v", r.name, i, key)
+		}
+	}
+}
+
+// greys is the mean brightness of each frame.
+func (r rendition) greys(t *testing.T) []byte {
+	t.Helper()
+	return r.pipe(t, "ffmpeg", "-i", "-", "-vf", "scale=1:1:flags=area,format=gray", "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+}
+
+// loudness is the peak of each hundredth of a second.
+func (r rendition) loudness(t *testing.T) []byte {
+	t.Helper()
+	pcm := r.pipe(t, "ffmpeg", "-i", "-", "-ac", "1", "-ar", "48000", "-f", "s16le", "-")
+	peaks := make([]byte, len(pcm)/960)
+	for i := range peaks {
+		for j := 0; j < 960; j += 2 {
+			v := int16(binary.LittleEndian.Uint16(pcm[i*960+j:]))
+			peaks[i] = max(peaks[i], byte(math.Abs(float64(v))/128))
+		}
+	}
+	return peaks
+}
+
+// pipe feeds the rendition to a program and returns what it writes.
+func (r rendition) pipe(t *testing.T, program string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, append([]string{"-v", "error"}, args...)...)
+	cmd.Stdin = bytes.NewReader(r.media)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil || stderr.Len() > 0 {
+		t.Fatalf("%s of %s: %v: %s", program, r.name, err, &stderr)
+	}
+	return out
+}
+
+func TestBucketKeepsTheContract(t *testing.T) { r2test.Contract(t, bucket()) }
