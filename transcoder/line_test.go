@@ -64,8 +64,8 @@ type node struct {
 func start(t *testing.T, dir string, overrides map[string]string) *node {
 	t.Helper()
 	env := map[string]string{
-		"LISTEN":  "127.0.0.1:0",
-		"API_KEY": apiKey,
+		"LISTEN":      "127.0.0.1:0",
+		"API_KEY":     apiKey,
 		"R2_ENDPOINT": cloud.Endpoint, "R2_BUCKET": cloud.Bucket,
 		"R2_ACCESS_KEY_ID": cloud.AccessKeyID, "R2_SECRET_ACCESS_KEY": cloud.SecretAccessKey,
 		"PUBLIC_URL":            cloud.URL,

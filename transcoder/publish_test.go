@@ -23,7 +23,9 @@ const patience = 3 * time.Minute
 func TestVideosArePublished(t *testing.T) {
 	x264 := []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "250"}
 	sound := []string{"-f", "lavfi", "-i", "sine=d=14:r=44100"}
-	picture := func(size, rate string) []string { return []string{"-f", "lavfi", "-i", "testsrc2=d=14:s=" + size + ":r=" + rate} }
+	picture := func(size, rate string) []string {
+		return []string{"-f", "lavfi", "-i", "testsrc2=d=14:s=" + size + ":r=" + rate}
+	}
 	rotated := clip(t, "upright.mp4", join(picture("640x360", "25"), x264)...)
 	for _, c := range []struct {
 		name   string

@@ -1,0 +1,89 @@
+package encode
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"weir/transcoder/internal/ffmpeg"
+	"weir/transcoder/internal/media"
+	"weir/transcoder/internal/plan"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func sample(t *testing.T) plan.Plan {
+	t.Helper()
+	ladder, err := plan.ParseLadder("720:2800k:128k,360:800k:96k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan.Make("uploads/a.mp4", `"etag"`, 1000, media.Source{
+		Demuxer: "mov",
+		Video:   media.Video{Index: 0, Width: 1280, Height: 720, Rate: media.Rate{Num: 30000, Den: 1001}, Start: 0.25, End: 65.25},
+		Audio:   &media.Audio{Index: 2, Start: 0.2, End: 66.25},
+	}, ladder)
+}
+
+// The arguments are the contract with FFmpeg: a change shows here, whole.
+func TestArguments(t *testing.T) {
+	p := sample(t)
+	e := Encoder{Preset: "veryfast", Threads: 2}
+	var text strings.Builder
+	write := func(title string, lists ...[]string) {
+		fmt.Fprintf(&text, "# %s\n", title)
+		for _, args := range lists {
+			for _, a := range args {
+				fmt.Fprintf(&text, "%s\n", a)
+			}
+		}
+		text.WriteByte('\n')
+	}
+	for _, c := range []plan.Chunk{p.Chunks[0], p.Chunks[len(p.Chunks)-1]} {
+		for _, seek := range seeks(p, c) {
+			in := ffmpeg.Input{URL: "http://127.0.0.1:1/UPLOAD", Demuxer: p.Source.Demuxer, Seek: seek}
+			write(fmt.Sprintf("chunk %d", c.Number), inputArgs(in), []string{"-filter_complex", videoGraph(p, c)}, e.videoArgs(p, 0), e.videoArgs(p, 1))
+		}
+	}
+	write("sound", inputArgs(ffmpeg.Input{URL: "http://127.0.0.1:1/UPLOAD", Demuxer: "mov"}), []string{"-filter_complex", audioGraph(p)}, audioArgs(p, 0), audioArgs(p, 1))
+
+	file := filepath.Join("testdata", "arguments.txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(text.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text.String() != string(want) {
+		t.Errorf("the arguments have changed; if that is meant, run the test with -update:\n%s", text.String())
+	}
+}
+
+func TestFormatsWithoutAnIndexAreReadFromFurtherBack(t *testing.T) {
+	p := sample(t)
+	c := p.Chunks[2] // at 36.036 s
+	for demuxer, want := range map[string]string{"mov": "35.286000", "matroska": "35.286000", "mpegts": "16.286000", "flv": "16.286000"} {
+		p.Source.Demuxer = demuxer
+		tries := seeks(p, c)
+		if len(tries) != 2 || tries[1] != nil || float(*tries[0]) != want {
+			t.Errorf("%s: %v at %s, want %s", demuxer, tries, float(*tries[0]), want)
+		}
+	}
+}
+
+func TestPictureAndSoundAreCutTogether(t *testing.T) {
+	p := sample(t)
+	sound := audioCut(p)
+	for n := range p.Segments() - 1 {
+		picture := p.Source.Video.Rate.Seconds(p.SegmentFrames() * int64(n+1))
+		if off := picture - float64(sound.Ends(n))*aacFrame/sampleRate; off > 0.011 || off < -0.011 {
+			t.Errorf("segment %d of the sound ends %.4f s away from the picture's", n, off)
+		}
+	}
+}
