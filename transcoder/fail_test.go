@@ -46,6 +46,7 @@ func TestWhatIsNoVideoFailsWithACode(t *testing.T) {
 		{"an MP4 cut in the middle, its index at the start", cut(faststart, 0.5), "source_truncated"},
 		{"a Matroska file cut in the middle", cut(matroska, 0.5), "source_truncated"},
 		{"an AVI cut in the middle", cut(avi, 0.5), "source_truncated"},
+		{"a whole MP4 whose pictures are noise", damaged, "encoding_failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n, hook := start(t, t.TempDir(), nil), receive(t)

@@ -35,7 +35,7 @@ func TestAJobOutlivesItsNode(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			n = start(t, dir, nil)
+			start(t, dir, nil)
 			if e := hook.next(t, patience); e.Status != "processed" {
 				t.Fatalf("told %+v", e)
 			}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/Eyevinn/mp4ff/aac"
 	"github.com/Eyevinn/mp4ff/avc"
@@ -132,7 +133,7 @@ func codecs(trak *mp4.TrakBox) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return avc.CodecString(stsd.AvcX.Type(), sps), nil
+		return strings.ToLower(avc.CodecString(stsd.AvcX.Type(), sps)), nil
 	case stsd.Mp4a != nil && stsd.Mp4a.Esds != nil && stsd.Mp4a.Esds.DecConfigDescriptor != nil &&
 		stsd.Mp4a.Esds.DecConfigDescriptor.DecSpecificInfo != nil:
 		config, err := aac.DecodeAudioSpecificConfig(bytes.NewReader(stsd.Mp4a.Esds.DecConfigDescriptor.DecSpecificInfo.DecConfig))

@@ -188,7 +188,7 @@ func (p *pipes) add() string {
 
 func (p *pipes) closeWriters() {
 	for _, w := range p.writers {
-		w.Close()
+		_ = w.Close() // an end of a pipe: nothing can be lost
 	}
 	p.writers = nil
 }
@@ -196,7 +196,7 @@ func (p *pipes) closeWriters() {
 func (p *pipes) close() {
 	p.closeWriters()
 	for _, r := range p.readers {
-		r.Close()
+		_ = r.Close()
 	}
 }
 

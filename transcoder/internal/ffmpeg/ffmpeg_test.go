@@ -104,7 +104,7 @@ func TestAnImpostorFetchesNothing(t *testing.T) {
 		case "/canary", "/canary.ts":
 			fetched.Add(1)
 		default:
-			fmt.Fprintf(w, "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\nhttp://%s/canary.ts\n#EXT-X-ENDLIST\n", r.Host)
+			_, _ = fmt.Fprintf(w, "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\nhttp://%s/canary.ts\n#EXT-X-ENDLIST\n", r.Host)
 		}
 	}))
 	defer s.Close()

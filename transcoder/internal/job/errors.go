@@ -19,7 +19,8 @@ const (
 	SourceTruncated   Code = "source_truncated"   // the file ends before its own headers say it does
 	SourceEmpty       Code = "source_empty"       // the object has no bytes
 	UnsupportedFormat Code = "unsupported_format" // no video that can be decoded
-	EncodingFailed    Code = "encoding_failed"    // ffmpeg failed on it again and again
+	EncodingFailed    Code = "encoding_failed"    // the encoder failed on it again and again
+	Internal          Code = "internal"           // Weir failed on it for hours
 )
 
 // Failure is the permanent kind of error: trying again cannot help until somebody changes something. Message is a

@@ -131,8 +131,7 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("lock the queue's directory: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock the queue's directory %s: another transcoder uses it; give this one a directory of its own: %w", dir, err)
+		return nil, errors.Join(fmt.Errorf("lock the queue's directory %s: another transcoder uses it; give this one a directory of its own: %w", dir, err), f.Close())
 	}
 	return f, nil
 }
@@ -171,7 +170,7 @@ func (q *Queue) Close() {
 		q.server.WaitForShutdown()
 	}
 	if q.lock != nil {
-		q.lock.Close()
+		_ = q.lock.Close() // the lock goes with the descriptor
 	}
 }
 

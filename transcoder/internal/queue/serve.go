@@ -148,7 +148,7 @@ func beat(m jetstream.Msg, log *slog.Logger) (stop func()) {
 // what failed together does not come again together.
 func Backoff(attempt int) time.Duration {
 	after := min(firstRetry<<min(max(attempt-1, 0), 20), lastRetry)
-	return after + rand.N(after/4)
+	return after + rand.N(after/4) //nolint:gosec // it spreads load and is no secret
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -73,13 +74,21 @@ func Open(c Config) *Bucket {
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 		// R2 never answers "100 Continue": asking for it costs a second an object.
 		ContinueHeaderThresholdBytes: -1,
-		RetryMaxAttempts:             attempts,
+		Retryer:                      retry.NewStandard(retryPolicy),
 		HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 			t.ResponseHeaderTimeout = responseTimeout
 			t.MaxIdleConnsPerHost = 64
 		}),
 	})
 	return &Bucket{client: client, name: c.Bucket}
+}
+
+// retryPolicy adds to the SDK's what R2 answers to a second write of one key within a second.
+func retryPolicy(o *retry.StandardOptions) {
+	o.MaxAttempts = attempts
+	o.Retryables = append(o.Retryables, retry.RetryableHTTPStatusCode{
+		Codes: map[int]struct{}{http.StatusTooManyRequests: {}},
+	})
 }
 
 // Check tells whether the bucket can be reached and the credentials are accepted.

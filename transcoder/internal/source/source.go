@@ -70,7 +70,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		if server.Shutdown(ctx) != nil {
-			server.Close()
+			_ = server.Close() // what is left are readers of a process that ends
 		}
 	})
 	defer stop()

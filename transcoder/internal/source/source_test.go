@@ -110,7 +110,9 @@ func TestBlocksAreReadOnce(t *testing.T) {
 	}
 	u := open(t, listen(t, b))
 	for range 3 {
-		get(t, u.URL(), "")
+		if _, _, err := get(t, u.URL(), ""); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if reads.Load() != 4 {
 		t.Errorf("%d reads of the bucket, want 4", reads.Load())
@@ -171,7 +173,9 @@ func TestOutputIsNeverMadeOfTwoVersions(t *testing.T) {
 			b := &r2test.Bucket{}
 			put(t, b, content)
 			u := open(t, listen(t, b))
-			get(t, u.URL(), "bytes=0-9")
+			if _, _, err := get(t, u.URL(), "bytes=0-9"); err != nil {
+				t.Fatal(err)
+			}
 			c.change(t, b)
 			if _, data, _ := get(t, u.URL(), ""); !bytes.HasPrefix(content, data) || len(data) == len(content) {
 				t.Errorf("%d bytes came", len(data))

@@ -46,7 +46,7 @@ func Schedule(failed int) (time.Duration, bool) {
 		return 0, false
 	}
 	d := schedule[failed]
-	return d + rand.N(d/10+1), true
+	return d + rand.N(d/10+1), true //nolint:gosec // it spreads load and is no secret
 }
 
 // Secret is the key that signs webhooks. It does not show itself.

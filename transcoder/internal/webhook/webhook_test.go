@@ -88,7 +88,7 @@ func TestOnly2xxIsSuccess(t *testing.T) {
 			w.Header().Set("Location", "/elsewhere")
 			w.Header().Set("Retry-After", c.header)
 			w.WriteHeader(c.status)
-			fmt.Fprint(w, strings.Repeat("x", 1<<20)) // a body that nobody wants
+			_, _ = fmt.Fprint(w, strings.Repeat("x", 1<<20)) // a body that nobody wants
 		}))
 		f := failure(t, sender(t, true).Send(t.Context(), s.URL, "evt_1", now, nil))
 		s.Close()

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"weir/transcoder/internal/cmaf"
-	"weir/transcoder/internal/ffmpeg"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
@@ -21,7 +20,7 @@ import (
 )
 
 const (
-	// encodeAttempts is how often FFmpeg may fail on a task before the video is to blame.
+	// encodeAttempts is how often the encoder may fail on a task before the video is to blame.
 	encodeAttempts = 3
 	// uploadsAtOnce bounds what a task holds in memory: a few segments wait for the bucket, then the encoder does.
 	uploadsAtOnce = 6
@@ -73,10 +72,11 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	log.Debug("a task was started", "attempt", d.Attempt)
 	out := outcome{}
 	out.Renditions, err = w.encode(ctx, m, p, task)
-	if broken := (*ffmpeg.Error)(nil); errors.As(err, &broken) && d.Attempt >= encodeAttempts && !isFailure(err) {
-		err = errors.Join(&job.Failure{Code: job.EncodingFailed, Message: "The video could not be decoded to its end: it may be damaged. Check that it plays, and upload it again."}, err)
-	}
-	if err != nil && !errors.As(err, &out.Failure) {
+	switch {
+	case err == nil, errors.As(err, &out.Failure):
+	case errors.Is(err, errEncoder) && d.Attempt >= encodeAttempts:
+		out.Failure = &job.Failure{Code: job.EncodingFailed, Message: "The video could not be encoded to its end: it may be damaged. Check that it plays, and upload it again."}
+	default:
 		return err
 	}
 	if out.Failure != nil {
@@ -89,10 +89,8 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	return w.Queue.Signal(signalID(m), []byte("1"))
 }
 
-func isFailure(err error) bool {
-	var f *job.Failure
-	return errors.As(err, &f)
-}
+// errEncoder marks an error of the encoder itself, which is the upload's fault or ours, but not the bucket's.
+var errEncoder = errors.New("encode")
 
 // signalID is where a task says how far it is.
 func signalID(m taskMessage) string { return m.VideoID + "." + m.Run + "." + m.Task }
@@ -122,8 +120,10 @@ func (w *Worker) encode(ctx context.Context, m taskMessage, p plan.Plan, task pl
 		return nil, upload.Err() // whatever the encoder said of a file that it could not read
 	case uploadErr != nil:
 		return nil, uploadErr
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errEncoder, err)
 	}
 	return s.finished(p), nil
 }

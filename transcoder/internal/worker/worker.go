@@ -80,15 +80,19 @@ func (w *Worker) Run(ctx context.Context, d queue.Delivery) error {
 		return err
 	}
 	if !j.State.Ended() {
-		if j, err = w.walk(ctx, j); err != nil {
+		if j, err = w.walk(ctx, j, d.Attempt); err != nil {
 			return err
 		}
 	}
 	return w.Queue.Send(ctx, queue.Hooks, j.VideoID+"."+j.Run, d.Data)
 }
 
+// jobAttempts is how often a job is walked before it is given up: with the queue's pauses, more than two hours, which
+// outages of the bucket do not outlast.
+const jobAttempts = 20
+
 // walk is the line. It returns the ended job; an error means that it is to be walked again.
-func (w *Worker) walk(ctx context.Context, j job.Job) (job.Job, error) {
+func (w *Worker) walk(ctx context.Context, j job.Job, attempt int) (job.Job, error) {
 	log := w.Log.With("job", j.VideoID, "run", j.Run)
 	tree := publish.NewTree(w.Bucket, j.VideoID)
 
@@ -96,6 +100,10 @@ func (w *Worker) walk(ctx context.Context, j job.Job) (job.Job, error) {
 	if failure := (*job.Failure)(nil); errors.As(err, &failure) {
 		log.Info("the job failed", "code", failure.Code, "error", err)
 		return w.fail(ctx, j, tree, *failure)
+	}
+	if err != nil && ctx.Err() == nil && attempt >= jobAttempts {
+		log.Error("the job was given up", "error", err)
+		return w.fail(ctx, j, tree, job.Failure{Code: job.Internal, Message: "The transcoder failed on the video again and again; its log says why. Post the request again when that is mended."})
 	}
 	if err != nil {
 		return j, err

@@ -1,0 +1,71 @@
+package r2_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"weir/transcoder/internal/r2"
+)
+
+// The contract is tested in r2test, and with the real R2 in the tests of the transcoder. Here are R2's own ways.
+
+func bucket(t *testing.T, answer http.HandlerFunc) *r2.Bucket {
+	t.Helper()
+	s := httptest.NewServer(answer)
+	t.Cleanup(s.Close)
+	return r2.Open(r2.Config{Endpoint: s.URL, Bucket: "weir", AccessKeyID: "id", SecretAccessKey: "secret"})
+}
+
+func TestAWriteThatComesTooSoonIsTriedAgain(t *testing.T) {
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable} {
+		var tries atomic.Int32
+		b := bucket(t, func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil || string(body) != "data" {
+				t.Errorf("got %q, %v", body, err)
+			}
+			if tries.Add(1) < 3 {
+				w.WriteHeader(status)
+			}
+		})
+		if err := b.Write(t.Context(), "key", []byte("data"), r2.Meta{}); err != nil || tries.Load() != 3 {
+			t.Errorf("%d: %d tries, %v", status, tries.Load(), err)
+		}
+	}
+}
+
+func TestRequestsAreAsR2TakesThem(t *testing.T) {
+	b := bucket(t, func(_ http.ResponseWriter, r *http.Request) {
+		for name := range r.Header {
+			if name == "Expect" || strings.HasPrefix(name, "X-Amz-Checksum") || name == "X-Amz-Trailer" {
+				t.Errorf("%s: %s", name, r.Header.Get(name))
+			}
+		}
+		if r.URL.Path != "/weir/key" || r.Header.Get("If-None-Match") != "*" || r.Header.Get("Content-Type") != "video/mp4" {
+			t.Errorf("%s %s with %v", r.Method, r.URL, r.Header)
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+	})
+	large := bytes.Repeat([]byte("x"), 3<<20) // beyond where the SDK asks to continue
+	if err := b.Create(t.Context(), "key", large, r2.Meta{ContentType: "video/mp4"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnAnswerThatIsCutOffIsAnError(t *testing.T) {
+	b := bucket(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "short")
+	})
+	if _, _, err := b.Read(t.Context(), "key"); err == nil {
+		t.Error("Read: no error")
+	}
+	if _, err := b.ReadRange(t.Context(), "key", `"etag"`, 0, 100); err == nil {
+		t.Error("ReadRange: no error")
+	}
+}
