@@ -1,0 +1,86 @@
+package e2e_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"weir/deploy/internal/sample"
+	"weir/deploy/internal/stack"
+)
+
+// What is no video becomes no video: the webhook says why, and nothing can be played.
+func TestBadInput(t *testing.T) {
+	short := sample.Sample{Width: 640, Height: 360, Duration: 10 * time.Second, Rate: 30}
+	for _, c := range []struct {
+		name, id string
+		file     func(*testing.T) string
+		codes    []string
+	}{
+		{"a key that is not there", "missing", func(*testing.T) string { return "" }, []string{"source_not_found"}},
+		{"a text with a video's name", "text", text, []string{"unsupported_format"}},
+		{"a file whose media ends early", "truncated", func(t *testing.T) string {
+			return cut(t, clip(t, short).file, 0.6)
+		}, []string{"source_truncated"}},
+		{"a file that ends before it has a header", "headless", func(t *testing.T) string {
+			return cut(t, uneven(t, clip(t, short), "null").file, 0.6) // no faststart: the header comes last
+		}, []string{"source_truncated", "unsupported_format"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			news := theWorld.transcode(t, c.id, c.file(t))
+			code, message := news.Event.Failure()
+			if news.Event.Type != "video.failed" || news.Event.Status != "failed" || !slices.Contains(c.codes, code) || message == "" {
+				t.Errorf("webhook %s, want video.failed with %q", news.Body, c.codes)
+			}
+			v, err := theWorld.weir.Video(t.Context(), c.id)
+			if err != nil || v.State != "failed" || v.Error.Code != code {
+				t.Errorf("the API says %+v, %v", v, err)
+			}
+			var refused *stack.APIError
+			if _, err := theWorld.weir.Playback(t.Context(), c.id); !errors.As(err, &refused) || refused.Status != http.StatusConflict {
+				t.Errorf("playback: %v, want 409", err)
+			}
+			if got := fetchMaster(t, c.id); got != http.StatusNotFound {
+				t.Errorf("the master playlist answers %d, want 404", got)
+			}
+		})
+	}
+}
+
+// fetchMaster asks the Worker with a good token, which the API would not have given.
+func fetchMaster(t *testing.T, id string) int {
+	t.Helper()
+	var key struct{ Kid, K string }
+	if err := json.Unmarshal([]byte(theWorld.weir.Cloud.TokenKey), &key); err != nil {
+		t.Fatal(err)
+	}
+	secret, err := base64.RawURLEncoding.DecodeString(key.K)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": "videos/" + id, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
+	})
+	token.Header["kid"] = key.Kid
+	signed, err := token.SignedString(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		theWorld.weir.Cloud.URL+"/t/"+signed+"/videos/"+id+"/hls/master.m3u8", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}

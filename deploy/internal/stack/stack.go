@@ -1,0 +1,196 @@
+// Package stack runs all of Weir on this machine: the local Cloudflare, the transcoder and a receiver of its webhooks.
+//
+// It is what the demo, `dev` and the browser tests use. Secrets are made for each run, ports are chosen free, and Stop
+// leaves nothing: the transcoder first, because it writes to the bucket, then Cloudflare, then the files.
+package stack
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"weir/deploy/internal/child"
+	"weir/deploy/internal/hook"
+	"weir/deploy/internal/port"
+	"weir/deploy/local"
+)
+
+const (
+	// readyTimeout is for the transcoder, which starts a queue and asks the bucket once.
+	readyTimeout = 30 * time.Second
+	readyPause   = 50 * time.Millisecond
+	// stopGrace: the transcoder gives up its tasks at once, but closes the queue's files in order.
+	stopGrace = 20 * time.Second
+)
+
+// Stack is a running Weir.
+type Stack struct {
+	Cloud  *local.Cloud
+	Hooks  *hook.Receiver
+	API    string // base URL of the transcoder
+	APIKey string
+
+	transcoder *child.Child
+	temp       string
+}
+
+// Options are what a caller may choose.
+type Options struct {
+	Dir string    // where the bucket and the queue live on; "" is a temporary place that Stop removes
+	Log io.Writer // what the parts say; nil is nowhere
+	Env []string  // more of the transcoder's environment, NAME=value
+}
+
+// Start builds the transcoder and starts everything. ctx bounds the start; the Stack runs until Stop.
+func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
+	temp, err := os.MkdirTemp("", "weir-stack-")
+	if err != nil {
+		return nil, fmt.Errorf("start Weir: %w", err)
+	}
+	s := &Stack{temp: temp, APIKey: "key_" + hex.EncodeToString(random(16))}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Stop())
+		}
+	}()
+
+	root, err := local.Root()
+	if err != nil {
+		return nil, err
+	}
+	binary := filepath.Join(temp, "transcoder")
+	if err := build(ctx, root, binary); err != nil {
+		return nil, err
+	}
+	cloud, data := local.Options{Log: opts.Log}, filepath.Join(temp, "data")
+	if opts.Dir != "" {
+		cloud.Dir, data = filepath.Join(opts.Dir, "cloud"), filepath.Join(opts.Dir, "data")
+	}
+	if s.Cloud, err = local.Start(ctx, cloud); err != nil {
+		return nil, err
+	}
+	webhookSecret := "whsec_" + base64.StdEncoding.EncodeToString(random(32))
+	if s.Hooks, err = hook.Listen(ctx, webhookSecret); err != nil {
+		return nil, err
+	}
+	listen, err := port.Free(ctx)
+	if err != nil {
+		return nil, err
+	}
+	address := "127.0.0.1:" + strconv.Itoa(listen)
+	s.API = "http://" + address
+
+	environment := append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + temp, "TMPDIR=" + temp, "LANG=C.UTF-8",
+		"LISTEN=" + address,
+		"API_KEY=" + s.APIKey,
+		"R2_ENDPOINT=" + s.Cloud.Endpoint,
+		"R2_BUCKET=" + s.Cloud.Bucket,
+		"R2_ACCESS_KEY_ID=" + s.Cloud.AccessKeyID,
+		"R2_SECRET_ACCESS_KEY=" + s.Cloud.SecretAccessKey,
+		"PUBLIC_URL=" + s.Cloud.URL,
+		"TOKEN_KEY=" + s.Cloud.TokenKey,
+		"WEBHOOK_SECRET=" + webhookSecret,
+		"WEBHOOK_ALLOW_PRIVATE=true", // the receiver is on this machine
+		"DATA_DIR=" + data,
+	}, opts.Env...)
+	program := child.Program{Name: "transcoder", Path: binary, Dir: temp, Env: environment}
+	if s.transcoder, err = child.Start(program, opts.Log); err != nil {
+		return nil, err
+	}
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Stop ends everything and removes what was temporary. It may be called twice.
+func (s *Stack) Stop() error {
+	var errs []error
+	if s.transcoder != nil {
+		errs = append(errs, s.transcoder.Stop(stopGrace))
+		s.transcoder = nil
+	}
+	if s.Hooks != nil {
+		errs = append(errs, s.Hooks.Stop())
+		s.Hooks = nil
+	}
+	if s.Cloud != nil {
+		errs = append(errs, s.Cloud.Stop())
+		s.Cloud = nil
+	}
+	return errors.Join(append(errs, os.RemoveAll(s.temp))...)
+}
+
+// Guard returns a context that ends with ctx, or when a part of the Stack dies; then its cause says which and why.
+// The returned function must be called before Stop.
+func (s *Stack) Guard(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-s.transcoder.Done():
+			cancel(fmt.Errorf("the transcoder died: %w", s.transcoder.Err()))
+		case <-s.Cloud.Done():
+			cancel(fmt.Errorf("the local Cloudflare died: %w", s.Cloud.Err()))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-watched
+	}
+}
+
+// ready waits until the transcoder says that it can work.
+func (s *Stack) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready within %v", readyTimeout))
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.API+"/readyz", nil)
+		if err != nil {
+			return fmt.Errorf("start the transcoder: %w", err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+			err = errors.New("/readyz: " + resp.Status)
+		}
+		select {
+		case <-s.transcoder.Done():
+			return fmt.Errorf("start the transcoder: %w", s.transcoder.Err())
+		case <-ctx.Done():
+			return fmt.Errorf("start the transcoder: %w: %w\n%s", context.Cause(ctx), err, s.transcoder.Tail())
+		case <-time.After(readyPause):
+		}
+	}
+}
+
+func build(ctx context.Context, root, binary string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./transcoder")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the transcoder: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return b
+}

@@ -1,0 +1,18 @@
+// Command deploy is the operator's program: it sets a machine up and runs Weir on it.
+//
+//	deploy setup                     install what is missing to run and to test Weir
+//	deploy wasm                      build the Worker's module
+//	deploy demo [--exit] [VIDEO]     show one video, from the upload to the player
+//	deploy dev                       run everything, without a video
+//
+// Flags come before operands. It ends with 0, with 2 if it was called wrongly, and with 1 if something failed.
+package main
+
+import (
+	"context"
+	"os"
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}

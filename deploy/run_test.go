@@ -1,0 +1,51 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What is wrong with a command line is said before anything starts: in milliseconds, and with status 2.
+func TestRunRefusesWhatCannotBeMeant(t *testing.T) {
+	dir := t.TempDir()
+	video := filepath.Join(dir, "a video.mp4")
+	if err := os.WriteFile(video, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no command", nil, "no command"},
+		{"an unknown command", []string{"deliver"}, `no command "deliver"`},
+		{"a flag of another command", []string{"dev", "--exit"}, "-exit"},
+		{"a video that is not there", []string{"demo", filepath.Join(dir, "none.mp4")}, "none.mp4: no such file"},
+		{"a folder", []string{"demo", "--exit", dir}, "is not a file"},
+		{"two videos", []string{"demo", video, video}, "flags come before operands"},
+		{"a flag behind the video", []string{"demo", video, "--exit"}, "flags come before operands"},
+		{"an operand where there is none", []string{"setup", "everything"}, `what is "everything"?`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			if got := run(t.Context(), c.args, &stdout, &stderr); got != 2 {
+				t.Errorf("status %d, want 2", got)
+			}
+			if !strings.Contains(stderr.String(), c.want) || stdout.Len() > 0 {
+				t.Errorf("stderr %q, stdout %q, want %q on stderr", stderr.String(), stdout.String(), c.want)
+			}
+		})
+	}
+}
+
+func TestHelpIsNoError(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"demo", "--help"}} {
+		var stdout, stderr bytes.Buffer
+		if got := run(t.Context(), args, &stdout, &stderr); got != 0 || !strings.HasPrefix(stdout.String(), "usage:") {
+			t.Errorf("%q: status %d, stdout %q, stderr %q", args, got, stdout.String(), stderr.String())
+		}
+	}
+}
