@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -86,7 +85,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		Log: log, Now: time.Now,
 		Bucket: bucket, Catalog: jobs, Queue: lanes, Sources: sources, Sender: sender,
 		Tools:   tools,
-		Encoder: encode.Encoder{Tools: tools, Preset: config.Preset, Threads: max(runtime.NumCPU()/config.Tasks, 1)},
+		Encoder: encode.Encoder{Tools: tools, Preset: config.Preset},
 		Ladder:  config.Ladder,
 	}
 	server := api.New(api.Config{

@@ -15,6 +15,9 @@ const (
 	// crf is the quality that is aimed at; the rung's bit rate caps it. Easy content takes half the bytes that a constant
 	// rate would spend on it.
 	crf = 23
+	// threads are those of one rendition's encoder. The cores are kept busy by tasks side by side; a second thread takes
+	// up what they leave at the end of a job. A fixed number makes the same bits on every machine.
+	threads = 2
 	// sampleRate of the published sound, and the samples in one AAC frame.
 	sampleRate, aacFrame = 48000, 1024
 )
@@ -89,7 +92,7 @@ func (e Encoder) videoArgs(p plan.Plan, i int) []string {
 		"-c:v", "libx264",
 		"-preset", e.Preset,
 		"-profile:v", "high",
-		"-threads", strconv.Itoa(e.Threads),
+		"-threads", strconv.Itoa(threads),
 		"-crf", strconv.Itoa(crf),
 		"-maxrate", strconv.Itoa(r.Bitrate),
 		"-bufsize", strconv.Itoa(2 * r.Bitrate),

@@ -31,7 +31,7 @@ func sample(t *testing.T) plan.Plan {
 // The arguments are the contract with FFmpeg: a change shows here, whole.
 func TestArguments(t *testing.T) {
 	p := sample(t)
-	e := Encoder{Preset: "veryfast", Threads: 2}
+	e := Encoder{Preset: "veryfast"}
 	var text strings.Builder
 	write := func(title string, lists ...[]string) {
 		fmt.Fprintf(&text, "# %s\n", title)

@@ -23,8 +23,6 @@ type Encoder struct {
 	Tools ffmpeg.Tools
 	// Preset is x264's: how much time a frame may take.
 	Preset string
-	// Threads is the number of threads of one rendition's encoder.
-	Threads int
 }
 
 // Sink takes what a task makes. For one rendition the calls come in order, the init segment first; for several they
