@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"strings"
 	"syscall"
 	"time"
 
@@ -164,14 +165,15 @@ func ensureHome() error {
 	return os.Setenv("HOME", u.HomeDir)
 }
 
-// untilOrphaned ends the context when the parent process is gone: a demo whose `task` was killed would run on unseen.
+// untilOrphaned ends the context when whoever asked is gone: a demo whose `task`, or the `go tool` before it, was killed
+// would run on unseen.
 func untilOrphaned(ctx context.Context) (context.Context, func()) {
 	const pause = time.Second
 	ctx, cancel := context.WithCancel(ctx)
-	parent, watched := os.Getppid(), make(chan struct{})
+	asked, watched := askers(), make(chan struct{})
 	go func() {
 		defer close(watched)
-		for os.Getppid() == parent {
+		for askers() == asked {
 			select {
 			case <-ctx.Done():
 				return
@@ -184,4 +186,17 @@ func untilOrphaned(ctx context.Context) (context.Context, func()) {
 		cancel()
 		<-watched
 	}
+}
+
+// askers are the parent process and, if that is `task`, its parent as well: both only pass on what was asked.
+func askers() (pids [2]int) {
+	pids[0] = os.Getppid()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pids[0])) // "PID (NAME) STATE PPID …"
+	if err != nil {
+		return pids
+	}
+	if _, rest, ok := strings.Cut(string(stat), " (task) "); ok {
+		_, _ = fmt.Sscanf(rest, "%1s %d", new(string), &pids[1])
+	}
+	return pids
 }
