@@ -38,7 +38,7 @@ func seeks(p plan.Plan, c plan.Chunk) []*float64 {
 	if at <= 0 {
 		return []*float64{nil}
 	}
-	at += p.Source.Video.Start
+	at += p.Origin
 	return []*float64{&at, nil}
 }
 
@@ -49,13 +49,19 @@ func inputArgs(in ffmpeg.Input) []string { return append([]string{"-copyts"}, in
 // made first and smaller ones from them, so that each scaler reads as little as it can.
 func videoGraph(p plan.Plan, c plan.Chunk) string {
 	v := p.Source.Video
-	filters := []string{
-		// The first picture of the video is at 0.
-		fmt.Sprintf("setpts=PTS-(%s)/TB", float(v.Start)),
-		// A constant rate on one grid for all chunks: from here on a timestamp is the number of the frame.
-		fmt.Sprintf("fps=fps=%s:round=near", v.Rate),
+	first, end := p.Pictures()
+	var filters []string
+	if v.Interlaced {
+		filters = append(filters, "bwdif=mode=send_frame")
 	}
-	if missing := c.End - p.SourceFrames(); missing > 0 {
+	// A constant rate on one grid for all chunks: from here on a timestamp is the number of the frame.
+	grid := fmt.Sprintf("fps=fps=%s:round=near", v.Rate)
+	if c.First < first {
+		// The sound is there already: hold the first picture from the start of the chunk.
+		grid += ":start_time=" + float(v.Rate.Seconds(c.First))
+	}
+	filters = append(filters, fmt.Sprintf("setpts=PTS-(%s)/TB", float(p.Origin)), grid)
+	if missing := c.End - end; missing > 0 {
 		// The sound goes on: hold the last picture. One more covers the rounding of the source's end.
 		filters = append(filters, fmt.Sprintf("tpad=stop_mode=clone:stop=%d", missing+1))
 	} else if c.End == p.Frames {
@@ -108,8 +114,7 @@ func audioGraph(p plan.Plan) string {
 	samples := int64(math.Round(p.Duration() * sampleRate))
 	var graph strings.Builder
 	fmt.Fprintf(&graph, "[0:%d]%s", p.Source.Audio.Index, strings.Join([]string{
-		// The first picture of the video is at 0.
-		fmt.Sprintf("asetpts=PTS-(%s)/TB", float(p.Source.Video.Start)),
+		fmt.Sprintf("asetpts=PTS-(%s)/TB", float(p.Origin)),
 		// Holes in the timestamps become silence; what starts late is preceded by silence, what starts early is cut.
 		fmt.Sprintf("aresample=%d:async=1:first_pts=0", sampleRate),
 		"aformat=channel_layouts=stereo",

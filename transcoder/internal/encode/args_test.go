@@ -42,6 +42,9 @@ func TestArguments(t *testing.T) {
 		}
 		text.WriteByte('\n')
 	}
+	late := p
+	late.Origin, late.Source.Video.Interlaced = -3, true
+	write("a picture that is interlaced and starts after the sound", []string{videoGraph(late, p.Chunks[0])})
 	for _, c := range []plan.Chunk{p.Chunks[0], p.Chunks[len(p.Chunks)-1]} {
 		for _, seek := range seeks(p, c) {
 			in := ffmpeg.Input{URL: "http://127.0.0.1:1/UPLOAD", Demuxer: p.Source.Demuxer, Seek: seek}

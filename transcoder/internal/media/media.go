@@ -21,6 +21,8 @@ type Video struct {
 	Width  int  `json:"width"`
 	Height int  `json:"height"`
 	Rate   Rate `json:"rate"` // nominal; the output is constant at this rate
+	// Interlaced means that a frame holds two pictures, in alternating lines.
+	Interlaced bool `json:"interlaced,omitempty"`
 	// Start and End are the display times of the first frame and of the end of the last, in seconds on the source's clock.
 	Start float64 `json:"start_s"`
 	End   float64 `json:"end_s"`

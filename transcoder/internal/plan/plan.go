@@ -21,6 +21,8 @@ const (
 	maxChunkSegments = 10
 	// minChunks is how many chunks a short video is cut into where it has the segments, so that several cores work on it.
 	minChunks = 4
+	// maxLead is how much sound before the first picture is cut off, in seconds: encoders' run-ups, and no more.
+	maxLead = 0.1
 )
 
 // Plan is how one source is encoded. All nodes share it; it never changes.
@@ -30,6 +32,9 @@ type Plan struct {
 	Size   int64        `json:"size"`
 	Source media.Source `json:"source"`
 
+	// Origin is the time on the source's clock, in seconds, that is 0 in the output: the first picture, or the first sound
+	// where that comes well before.
+	Origin float64 `json:"origin_s"`
 	// Frames is the length of the output at the source's rate. It covers the longer of picture and sound.
 	Frames int64 `json:"frames"`
 	// GOP is the number of frames from one IDR picture to the next.
@@ -65,13 +70,17 @@ type Chunk struct {
 // Make plans a source under a ladder.
 func Make(key, etag string, size int64, source media.Source, ladder Ladder) Plan {
 	rate := source.Video.Rate
-	end := source.Video.End
-	if source.Audio != nil {
-		end = max(end, source.Audio.End)
+	origin, end := source.Video.Start, source.Video.End
+	if a := source.Audio; a != nil {
+		if a.Start < origin-maxLead {
+			origin = a.Start
+		}
+		end = max(end, a.End)
 	}
 	p := Plan{
 		Key: key, ETag: etag, Size: size, Source: source,
-		Frames: max(rate.Frames(end-source.Video.Start), 1),
+		Origin: origin,
+		Frames: max(rate.Frames(end-origin), 1),
 		GOP:    max(rate.Frames(gopSeconds), 1),
 	}
 	p.Video, p.Audio = ladder.fit(source)
@@ -104,10 +113,11 @@ func (p Plan) segment(frame int64) int { return int(frame / p.SegmentFrames()) }
 // Duration is the length of the output in seconds.
 func (p Plan) Duration() float64 { return p.Source.Video.Rate.Seconds(p.Frames) }
 
-// SourceFrames is the number of frames that the source's picture fills; the rest of Frames, where its sound is longer,
-// repeats the last picture.
-func (p Plan) SourceFrames() int64 {
-	return min(p.Source.Video.Rate.Frames(p.Source.Video.End-p.Source.Video.Start), p.Frames)
+// Pictures is the half-open range of frames that the source's picture fills. Where its sound starts sooner or ends later,
+// the frames before repeat the first picture and those after the last.
+func (p Plan) Pictures() (first, end int64) {
+	v := p.Source.Video
+	return v.Rate.Frames(v.Start - p.Origin), min(v.Rate.Frames(v.End-p.Origin), p.Frames)
 }
 
 // Renditions names all renditions, the picture's first.

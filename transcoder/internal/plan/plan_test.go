@@ -132,8 +132,17 @@ func TestThePlanCoversTheLongerOfPictureAndSound(t *testing.T) {
 	s := source(640, 360, 10, true)
 	s.Audio.End = 12
 	p := plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder))
-	if p.Frames != 360 || p.SourceFrames() != 300 {
-		t.Errorf("frames %d of which the picture has %d; want 360 and 300", p.Frames, p.SourceFrames())
+	if first, end := p.Pictures(); p.Frames != 360 || first != 0 || end != 300 {
+		t.Errorf("%d frames, the picture's from %d to %d; want 360, 0 and 300", p.Frames, first, end)
+	}
+	s.Video.Start, s.Video.End, s.Audio.Start = 3, 13, 1
+	p = plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder))
+	if first, end := p.Pictures(); p.Origin != 1 || p.Frames != 360 || first != 60 || end != 360 {
+		t.Errorf("from %v s %d frames, the picture's from %d to %d; want 1, 360, 60 and 360", p.Origin, p.Frames, first, end)
+	}
+	s.Audio.Start = 2.95 // an encoder's run-up
+	if p = plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder)); p.Origin != 3 {
+		t.Errorf("from %v s, want 3", p.Origin)
 	}
 }
 

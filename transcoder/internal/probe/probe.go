@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,7 +55,7 @@ func Probe(ctx context.Context, tools ffmpeg.Tools, u Upload) (media.Source, err
 	if err != nil {
 		return media.Source{}, err
 	}
-	if err := findEnds(ctx, tools, u, in, r, &s); err != nil {
+	if err := findTimes(ctx, tools, u, in, r, &s); err != nil {
 		return media.Source{}, err
 	}
 	if s.Video.End <= s.Video.Start {
@@ -99,6 +100,7 @@ type stream struct {
 	AverageRate string `json:"avg_frame_rate"`
 	StartTime   string `json:"start_time"`
 	Duration    string `json:"duration"`
+	FieldOrder  string `json:"field_order"`
 	Channels    int    `json:"channels"`
 	Disposition struct {
 		Default         int `json:"default"`
@@ -128,11 +130,12 @@ func (r report) source(demuxer string) (media.Source, error) {
 		Index: video.Index,
 		Codec: video.CodecName,
 		Rate:  media.Nominal(ratio(video.AverageRate), ratio(video.BaseRate)),
-		Start: seconds(video.StartTime),
+		// Top or bottom field first, in either order of storing and showing.
+		Interlaced: slices.Contains([]string{"tt", "bb", "tb", "bt"}, video.FieldOrder),
 	}}
 	out.Video.Width, out.Video.Height = video.displaySize()
 	if audio != nil {
-		out.Audio = &media.Audio{Index: audio.Index, Codec: audio.CodecName, Start: seconds(audio.StartTime)}
+		out.Audio = &media.Audio{Index: audio.Index, Codec: audio.CodecName}
 	}
 	return out, nil
 }
