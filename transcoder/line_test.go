@@ -27,7 +27,14 @@ import (
 
 var cloud *local.Cloud
 
+// asProgram makes the test binary the transcoder itself, for tests that need a process of its own.
+const asProgram = "WEIR_TEST_AS_PROGRAM"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
 	var err error
 	if cloud, err = local.Start(context.Background(), local.Options{}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -60,10 +67,9 @@ type node struct {
 	stop func()
 }
 
-// start runs a transcoder with its queue in dir until the test or stop ends it.
-func start(t *testing.T, dir string, overrides map[string]string) *node {
-	t.Helper()
-	env := map[string]string{
+// environment is a valid configuration with the queue in dir.
+func environment(dir string) map[string]string {
+	return map[string]string{
 		"LISTEN":      "127.0.0.1:0",
 		"API_KEY":     apiKey,
 		"R2_ENDPOINT": cloud.Endpoint, "R2_BUCKET": cloud.Bucket,
@@ -75,6 +81,12 @@ func start(t *testing.T, dir string, overrides map[string]string) *node {
 		"DATA_DIR":              dir,
 		"X264_PRESET":           "ultrafast",
 	}
+}
+
+// start runs a transcoder with its queue in dir until the test or stop ends it.
+func start(t *testing.T, dir string, overrides map[string]string) *node {
+	t.Helper()
+	env := environment(dir)
 	maps.Copy(env, overrides)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	logs, log := io.Pipe()

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -73,19 +74,19 @@ func finished(t *testing.T) map[string]string {
 func TestANodeEndsQuicklyAndLeavesNoProcess(t *testing.T) {
 	n, hook := start(t, t.TempDir(), map[string]string{"X264_PRESET": "slow"}), receive(t)
 	n.post(id(t), upload(t, clip(t, "clip.mp4", "-f", "lavfi", "-i", "testsrc2=d=40:s=640x360:r=30", "-c:v", "libx264", "-preset", "ultrafast")), hook.URL)
-	waitFor(t, "an encoder to work", func() bool { return len(encoders(t)) > 0 })
+	waitFor(t, "an encoder to work", func() bool { return len(encoders(t, os.Getpid())) > 0 })
 	began := time.Now()
 	n.stop()
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if left := encoders(t); len(left) > 0 {
+	if left := alive(encoders(t, os.Getpid())); len(left) > 0 {
 		t.Errorf("still running: %v", left)
 	}
 }
 
-// encoders are the process ids of the ffmpeg processes that this process has started.
-func encoders(t *testing.T) []string {
+// encoders are the process ids of the ffmpeg processes that a process has started.
+func encoders(t *testing.T, parent int) []string {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -93,23 +94,22 @@ func encoders(t *testing.T) []string {
 	}
 	var pids []string
 	for _, file := range stats {
-		data, err := os.ReadFile(file)
+		data, err := os.ReadFile(file) // "PID (NAME) STATE PPID …"
 		if err != nil {
 			continue // it has ended meanwhile
 		}
-		var pid, parent int
-		var state string
-		name := string(data[strings.IndexByte(string(data), '(')+1 : strings.LastIndexByte(string(data), ')')])
-		rest := string(data[strings.LastIndexByte(string(data), ')')+1:])
-		if _, err := fmt.Sscan(string(data), &pid); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := fmt.Sscan(rest, &state, &parent); err != nil {
-			t.Fatal(err)
-		}
-		if name == "ffmpeg" && parent == os.Getpid() {
-			pids = append(pids, fmt.Sprint(pid))
+		pid, rest, ok := strings.Cut(string(data), " (ffmpeg) ")
+		if fields := strings.Fields(rest); ok && fields[1] == strconv.Itoa(parent) {
+			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// alive are those of the processes that still run.
+func alive(pids []string) []string {
+	return slices.DeleteFunc(slices.Clone(pids), func(pid string) bool {
+		program, err := os.Readlink("/proc/" + pid + "/exe")
+		return err != nil || filepath.Base(program) != "ffmpeg"
+	})
 }
