@@ -186,6 +186,7 @@ type Video struct {
 	Progress   float64         `json:"progress"` // percent
 	CreatedAt  time.Time       `json:"created_at"`
 	UpdatedAt  time.Time       `json:"updated_at"`
+	EndedAt    time.Time       `json:"ended_at,omitzero"`
 	Duration   float64         `json:"duration_s,omitempty"`
 	Segments   int             `json:"segments,omitempty"`
 	Bytes      int64           `json:"bytes,omitempty"`
@@ -206,7 +207,7 @@ type Webhook struct {
 func view(j job.Job) Video {
 	v := Video{
 		VideoID: j.VideoID, State: j.State, Progress: j.Progress,
-		CreatedAt: j.CreatedAt, UpdatedAt: j.UpdatedAt, Error: j.Failure,
+		CreatedAt: j.CreatedAt, UpdatedAt: j.UpdatedAt, EndedAt: j.EndedAt, Error: j.Failure,
 	}
 	if r := j.Result; r != nil {
 		v.Duration, v.Segments, v.Bytes, v.Renditions = r.Duration, r.Segments, r.Bytes, r.Renditions

@@ -117,6 +117,9 @@ func (c *Catalog) Update(ctx context.Context, t job.Ticket, change func(*job.Job
 			return j, nil
 		}
 		j.UpdatedAt = c.now().UTC()
+		if j.State.Ended() && !old.State.Ended() {
+			j.EndedAt = j.UpdatedAt
+		}
 		err = c.bucket.Replace(ctx, recordKey(t.VideoID), etag, encode(j), private)
 		if err == nil {
 			return j, nil

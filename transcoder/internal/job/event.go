@@ -24,7 +24,7 @@ type EventData struct {
 func (j Job) Event() Event {
 	return Event{
 		Type:      "video." + string(j.State),
-		Timestamp: j.UpdatedAt,
+		Timestamp: j.EndedAt,
 		VideoID:   j.VideoID,
 		Status:    j.State,
 		Data:      EventData{VideoID: j.VideoID, Key: j.Key, Result: j.Result, Failure: j.Failure},

@@ -38,6 +38,7 @@ type Job struct {
 	Progress  float64   `json:"progress"` // percent, 0–100
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
 
 	Result  *Result  `json:"result,omitempty"`
 	Failure *Failure `json:"error,omitempty"`
