@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/transcoder/internal/r2"
 )
 
 func TestWhatIsNoVideoFailsWithACode(t *testing.T) {
@@ -159,6 +161,30 @@ func TestASourceThatChangesIsNotMixed(t *testing.T) {
 	if e.Data.Error.Code != "source_changed" {
 		t.Errorf("told %+v", e)
 	}
+	nothingPublished(t, id(t))
+}
+
+// When one task cannot be done, the others are ended: on a long video they would go on for minutes, for nothing.
+func TestAFailedJobEndsItsTasks(t *testing.T) {
+	n, hook := start(t, t.TempDir(), map[string]string{"X264_PRESET": "slow"}), receive(t)
+	n.post(id(t), upload(t, clip(t, "clip.mp4", "-f", "lavfi", "-i", "testsrc2=d=60:s=854x480:r=30", "-c:v", "libx264", "-preset", "ultrafast")), hook.URL)
+	var children []string
+	waitFor(t, "encoders to work", func() bool {
+		children = encoders(t, os.Getpid())
+		return len(children) == 2
+	})
+	var run string
+	for o := range bucket().List(t.Context(), "work/"+id(t)+"/") {
+		run = strings.TrimSuffix(o.Key, "plan.json")
+	}
+	outcome := `{"error":{"code":"source_truncated","message":"The last chunk is not there."}}`
+	if err := bucket().Write(t.Context(), run+"chunk_3.json", []byte(outcome), r2.Meta{}); err != nil {
+		t.Fatal(err)
+	}
+	if e := hook.next(t, patience); e.Data.Error.Code != "source_truncated" {
+		t.Errorf("told %+v", e)
+	}
+	waitFor(t, "the encoders to end", func() bool { return len(alive(encoders(t, os.Getpid()))) == 0 })
 	nothingPublished(t, id(t))
 }
 

@@ -11,6 +11,7 @@ import (
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
+	"weir/transcoder/internal/queue"
 )
 
 const (
@@ -98,6 +99,30 @@ func (w *Worker) dispatch(ctx context.Context, j job.Job, p plan.Plan) ([]media.
 		}
 	}
 	return join(p, done)
+}
+
+// stopTasks takes a run's tasks out of the queue and ends those that are being done, on whichever node.
+func (w *Worker) stopTasks(ctx context.Context, t job.Ticket) error {
+	if err := w.Queue.Drop(ctx, queue.Tasks, t.VideoID+"."+t.Run); err != nil {
+		return err
+	}
+	return w.Queue.Signal(stopID(t)+".now", nil)
+}
+
+// stopID is where a run's tasks hear that nobody waits for them any more.
+func stopID(t job.Ticket) string { return t.VideoID + "." + t.Run + ".stop" }
+
+var errStopped = errors.New("nobody waits for the task any more")
+
+// untilStopped returns a context that ends, with errStopped, when the run's tasks are stopped.
+func (w *Worker) untilStopped(ctx context.Context, t job.Ticket) (context.Context, func(), error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	deaf, err := w.Queue.Listen(stopID(t), func(string, []byte) { cancel(errStopped) })
+	if err != nil {
+		cancel(err)
+		return nil, nil, err
+	}
+	return ctx, func() { deaf(); cancel(nil) }, nil
 }
 
 // signal is what a task says of itself: the share that is finished, 1 when its outcome is committed.

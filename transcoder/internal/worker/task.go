@@ -44,6 +44,11 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	if err != nil {
 		return w.discard(d, err)
 	}
+	ctx, end, err := w.untilStopped(ctx, m.Ticket)
+	if err != nil {
+		return err
+	}
+	defer end()
 	j, err := w.Catalog.Get(ctx, m.VideoID)
 	switch {
 	case errors.Is(err, job.ErrNotFound):
@@ -73,6 +78,8 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	out := outcome{}
 	out.Renditions, err = w.encode(ctx, m, p, task)
 	switch {
+	case errors.Is(context.Cause(ctx), errStopped):
+		return nil
 	case err == nil, errors.As(err, &out.Failure):
 	case errors.Is(err, errEncoder) && d.Attempt >= encodeAttempts:
 		out.Failure = &job.Failure{Code: job.EncodingFailed, Message: "The video could not be encoded to its end: it may be damaged. Check that it plays, and upload it again."}

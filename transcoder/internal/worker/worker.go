@@ -188,11 +188,11 @@ func (w *Worker) fail(ctx context.Context, j job.Job, tree publish.Tree, f job.F
 	if _, err := w.Catalog.Update(ctx, j.Ticket(), func(*job.Job) {}); err != nil {
 		return j, err
 	}
+	if err := w.stopTasks(ctx, j.Ticket()); err != nil {
+		return j, err
+	}
 	if err := tree.Withdraw(ctx); err != nil {
 		return j, fmt.Errorf("withdraw the tree: %w", err)
-	}
-	if err := w.Queue.Drop(ctx, queue.Tasks, j.VideoID+"."+j.Run); err != nil {
-		return j, err
 	}
 	return w.Catalog.Update(ctx, j.Ticket(), func(j *job.Job) { j.Fail(f) })
 }
