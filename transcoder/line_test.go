@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -279,7 +280,10 @@ func uploadBytes(t *testing.T, name string, data []byte) (key string) {
 	return key
 }
 
-// id is a video id that belongs to the test alone.
+var ids sync.Map // from tests to video ids
+
+// id is a video id that belongs to the test alone, and to one run of it.
 func id(t *testing.T) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(t.Name()))
+	v, _ := ids.LoadOrStore(t, "test-"+rand.Text())
+	return v.(string)
 }

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -137,6 +138,11 @@ func find(weir *stack.Stack) player.Find {
 		return player.Video{ID: id, URL: p.URLs.HLS}, nil
 	}
 }
+
+var ids atomic.Int64
+
+// fresh returns a video id that no other test has, nor the same test when it runs again.
+func fresh(name string) string { return fmt.Sprintf("%s-%d", name, ids.Add(1)) }
 
 // transcode uploads a file and returns the webhook that tells how it went.
 func (w world) transcode(t *testing.T, id, file string) hook.Delivery {

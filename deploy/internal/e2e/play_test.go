@@ -29,7 +29,7 @@ func TestBrowserDecodesWhatWeirEncodes(t *testing.T) {
 
 func TestPlay(t *testing.T) {
 	for _, c := range []struct {
-		id     string
+		name   string
 		source func(*testing.T) source
 		via    []string
 	}{
@@ -40,15 +40,16 @@ func TestPlay(t *testing.T) {
 		{"phone", phone, []string{"path"}},
 		{"odd", odd, []string{"path"}},
 	} {
-		t.Run(c.id, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			src := c.source(t)
-			news := theWorld.transcode(t, c.id, src.file)
+			id := fresh(c.name)
+			news := theWorld.transcode(t, id, src.file)
 			if news.Event.Status != "processed" {
 				t.Fatalf("webhook %s\n%s", news.Body, theWorld.log)
 			}
 			for _, via := range c.via {
 				t.Run("token in the "+via, func(t *testing.T) {
-					p := open(t, theWorld.player.URL+"/"+c.id+"?via="+via)
+					p := open(t, theWorld.player.URL+"/"+id+"?via="+via)
 					playThrough(t, p, src)
 					seek(t, p, src)
 					everyLevel(t, p, src)
