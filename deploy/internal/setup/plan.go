@@ -23,6 +23,7 @@ type machine struct {
 	ffmpeg   []string // what is wrong with ffmpeg, as words: "the ffprobe program", "the flite filter"
 	font     bool     // drawtext finds a font
 	chromium bool
+	gcc      bool
 	npm      bool
 	tinygo   bool     // a fit TinyGo is on the PATH or in the cache
 	llvm     []string // packages that are missing to build TinyGo
@@ -59,6 +60,7 @@ func plan(m machine, scope Scope) ([]step, error) {
 	})
 	add(!m.font && len(m.ffmpeg) == 0, step{name: "install a font for the sample's clock", install: []string{"fonts-dejavu-core"}})
 	add(!m.chromium && scope == Tests, step{name: "install chromium, in which the tests play videos", install: []string{"chromium"}})
+	add(!m.gcc && scope == Tests, step{name: "install gcc, with which the race detector is linked", install: []string{"gcc", "libc6-dev"}})
 	add(!m.npm, step{name: "install npm", install: []string{"npm"}})
 	add(!m.tinygo, step{
 		name:    "build TinyGo " + tinyGoVersion + " (the compiler of the Worker)",

@@ -12,7 +12,7 @@ import (
 
 // complete is a machine where nothing is missing; a case takes something away.
 func complete(change func(*machine)) machine {
-	m := machine{apt: true, root: true, font: true, chromium: true, npm: true, tinygo: true, wasmOpt: true, packages: true}
+	m := machine{apt: true, root: true, font: true, chromium: true, gcc: true, npm: true, tinygo: true, wasmOpt: true, packages: true}
 	if change != nil {
 		change(&m)
 	}
@@ -34,12 +34,12 @@ func TestPlan(t *testing.T) {
 				apt: true, root: true, ffmpeg: []string{"the ffmpeg program"},
 				llvm: []string{"llvm-19-dev", "clang-19", "lld-19", "libclang-19-dev", "g++"},
 			}, Tests,
-			[]string{"install ffmpeg", "install chromium", "install npm", "build TinyGo", "install binaryen", "fetch wrangler"},
-			[]string{"ffmpeg", "chromium", "npm", "llvm-19-dev", "clang-19", "lld-19", "libclang-19-dev", "g++", "binaryen"},
+			[]string{"install ffmpeg", "install chromium", "install gcc", "install npm", "build TinyGo", "install binaryen", "fetch wrangler"},
+			[]string{"ffmpeg", "chromium", "gcc", "libc6-dev", "npm", "llvm-19-dev", "clang-19", "lld-19", "libclang-19-dev", "g++", "binaryen"},
 		},
 		{
-			"the demo needs no chromium",
-			complete(func(m *machine) { m.chromium = false }), Demo, nil, nil,
+			"the demo needs neither chromium nor gcc",
+			complete(func(m *machine) { m.chromium, m.gcc = false, false }), Demo, nil, nil,
 		},
 		{
 			"an ffmpeg without a filter is replaced, and the filter is named",
