@@ -14,7 +14,7 @@ import (
 	"weir/deploy/internal/sample"
 )
 
-// edge is how far the ends of what was buffered may be from the source's: the 50 ms.
+// edge is how far the ends of what was buffered may be from the source's, in seconds: what no viewer notices.
 const edge = 0.050
 
 // bend is how far a level's shape may be from the source's: even dimensions make small levels differ by a pixel or two.
