@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -154,6 +155,16 @@ func send(t *testing.T, method, path string, header map[string]string) (*http.Re
 	return resp, string(body)
 }
 
+// sendWith sends a request after the words in its path and headers were replaced. The method is GET unless it is named.
+func sendWith(t *testing.T, word *strings.Replacer, method, path string, header headers) (*http.Response, string) {
+	t.Helper()
+	sent := headers{}
+	for name, value := range header {
+		sent[name] = word.Replace(value)
+	}
+	return send(t, cmp.Or(method, "GET"), word.Replace(path), sent)
+}
+
 type headers = map[string]string
 
 const (
@@ -255,15 +266,7 @@ func TestObjectsAreServed(t *testing.T) {
 		{name: "If-Match: the same", path: seg, send: headers{"If-Match": etag}, status: 200, body: segment},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			method := c.method
-			if method == "" {
-				method = "GET"
-			}
-			sent := headers{}
-			for name, value := range c.send {
-				sent[name] = word.Replace(value)
-			}
-			resp, body := send(t, method, word.Replace(c.path), sent)
+			resp, body := sendWith(t, word, c.method, c.path, c.send)
 			if resp.StatusCode != c.status || body != word.Replace(c.body) {
 				t.Fatalf("got %d %q\nwant %d %q", resp.StatusCode, body, c.status, word.Replace(c.body))
 			}
@@ -332,15 +335,7 @@ func TestRefusals(t *testing.T) {
 		{name: "a double escape names what it says", path: "/t/{good}/videos/abc/%252e%252e/abcd/manifest.json", status: 404, code: "not_found"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			method := c.method
-			if method == "" {
-				method = "GET"
-			}
-			sent := headers{}
-			for name, value := range c.send {
-				sent[name] = word.Replace(value)
-			}
-			resp, body := send(t, method, word.Replace(c.path), sent)
+			resp, body := sendWith(t, word, c.method, c.path, c.send)
 			var problem struct {
 				Error struct{ Code, Message string }
 			}

@@ -111,6 +111,7 @@ func TestEveryFrameIsThereOnce(t *testing.T) {
 		{"MP4 with B-frames and an open GOP", "clip.mp4", []string{"-c:v", "libx264", "-preset", "fast", "-g", "250", "-x264-params", "open-gop=1"}},
 		{"Matroska", "clip.mkv", []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "250"}},
 		{"MPEG-TS, which has no index", "clip.ts", []string{"-c:v", "libx264", "-preset", "fast", "-g", "250", "-output_ts_offset", "100"}},
+		{"MPEG-TS with a single key frame, which no search finds", "clip.ts", []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "1000", "-keyint_min", "1000", "-sc_threshold", "0"}},
 		{"fragmented MP4", "clip.mp4", []string{"-an", "-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-movflags", "frag_keyframe+empty_moov"}},
 		{"WebM", "clip.webm", []string{"-c:v", "libvpx", "-deadline", "realtime", "-b:v", "1M"}},
 		{"AVI", "clip.avi", []string{"-an", "-fps_mode", "passthrough", "-c:v", "mpeg4", "-q:v", "2"}},

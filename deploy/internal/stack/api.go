@@ -42,11 +42,9 @@ func (v Video) Playable() bool { return v.State == "playable" || v.State == "pro
 
 // Playback is what the API mints for a player.
 type Playback struct {
-	Token string `json:"token"`
-	URLs  struct {
-		HLS       string `json:"hls"`        // token in the path
-		HLSQuery  string `json:"hls_query"`  // token in the query
-		HLSBearer string `json:"hls_bearer"` // token to be sent as bearer
+	URLs struct {
+		HLS      string `json:"hls"`       // token in the path
+		HLSQuery string `json:"hls_query"` // token in the query
 	} `json:"urls"`
 }
 

@@ -46,9 +46,7 @@ type Stack struct {
 
 // Options are what a caller may choose.
 type Options struct {
-	Dir string    // where the bucket and the queue live on; "" is a temporary place that Stop removes
 	Log io.Writer // what the parts say; nil is nowhere
-	Env []string  // more of the transcoder's environment, NAME=value
 }
 
 // Start builds the transcoder and starts everything. ctx bounds the start; the Stack runs until Stop.
@@ -72,11 +70,7 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 	if err := build(ctx, root, binary); err != nil {
 		return nil, err
 	}
-	cloud, data := local.Options{Log: opts.Log}, filepath.Join(temp, "data")
-	if opts.Dir != "" {
-		cloud.Dir, data = filepath.Join(opts.Dir, "cloud"), filepath.Join(opts.Dir, "data")
-	}
-	if s.Cloud, err = local.Start(ctx, cloud); err != nil {
+	if s.Cloud, err = local.Start(ctx, local.Options{Log: opts.Log}); err != nil {
 		return nil, err
 	}
 	webhookSecret := "whsec_" + base64.StdEncoding.EncodeToString(random(32))
@@ -90,7 +84,7 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 	address := "127.0.0.1:" + strconv.Itoa(listen)
 	s.API = "http://" + address
 
-	environment := append([]string{
+	environment := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + temp, "TMPDIR=" + temp, "LANG=C.UTF-8",
 		"LISTEN=" + address,
 		"API_KEY=" + s.APIKey,
@@ -102,8 +96,8 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"TOKEN_KEY=" + s.Cloud.TokenKey,
 		"WEBHOOK_SECRET=" + webhookSecret,
 		"WEBHOOK_ALLOW_PRIVATE=true", // the receiver is on this machine
-		"DATA_DIR=" + data,
-	}, opts.Env...)
+		"DATA_DIR=" + filepath.Join(temp, "data"),
+	}
 	program := child.Program{Name: "transcoder", Path: binary, Dir: temp, Env: environment}
 	if s.transcoder, err = child.Start(program, opts.Log); err != nil {
 		return nil, err

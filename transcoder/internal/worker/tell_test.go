@@ -148,12 +148,7 @@ func TestAnEndThatIsNotRecordedIsToldAgain(t *testing.T) {
 func TestMessagesThatNobodyNeedsAreDropped(t *testing.T) {
 	b := &backend{}
 	w, _, d := ended(t, b)
-	q, err := queue.Open(t.Context(), t.TempDir(), w.Log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(q.Close)
-	w.Queue = q
+	w.Queue = open(t)
 	for _, data := range []string{"", "{", `{"video_id":"other","run":"x"}`, `{"video_id":"intro","run":"x"}`} {
 		d.Data = []byte(data)
 		for name, handle := range map[string]queue.Handler{"Tell": w.Tell, "Run": w.Run, "RunTask": w.RunTask} {

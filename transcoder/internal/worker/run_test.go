@@ -1,0 +1,86 @@
+package worker_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/transcoder/internal/catalog"
+	"weir/transcoder/internal/job"
+	"weir/transcoder/internal/queue"
+	"weir/transcoder/internal/r2/r2test"
+	"weir/transcoder/internal/worker"
+)
+
+func open(t *testing.T) *queue.Queue {
+	t.Helper()
+	q, err := queue.Open(t.Context(), t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(q.Close)
+	return q
+}
+
+// A job that Weir itself fails on is tried for hours, and then the backend is told: no job is stuck for ever.
+func TestAJobIsGivenUpAtLast(t *testing.T) {
+	bucket := &r2test.Bucket{}
+	c := catalog.New(bucket, time.Now)
+	j, err := c.Accept(t.Context(), job.Spec{VideoID: "intro", Key: "uploads/intro.mp4", WebhookURL: "https://example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket.Inject = func(_, key string) r2test.Fault {
+		if strings.HasSuffix(key, "plan.json") {
+			return r2test.Lost
+		}
+		return r2test.None
+	}
+	data, err := json.Marshal(j.Ticket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := open(t)
+	w := &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Bucket: bucket, Catalog: c, Queue: q}
+	state := func() job.State {
+		j, err := c.Get(t.Context(), "intro")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j.State
+	}
+	for attempt := 1; attempt < 20; attempt++ {
+		if err := w.Run(t.Context(), queue.Delivery{Data: data, Attempt: attempt}); err == nil || state() != job.Processing {
+			t.Fatalf("attempt %d: %v, the job is %s", attempt, err, state())
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.Run(ended, queue.Delivery{Data: data, Attempt: 20}); err == nil || state() != job.Processing {
+		t.Fatalf("cut off at the last attempt: %v, the job is %s", err, state())
+	}
+	if err := w.Run(t.Context(), queue.Delivery{Data: data, Attempt: 20}); err != nil || state() != job.Failed {
+		t.Fatalf("the last attempt: %v, the job is %s", err, state())
+	}
+	told := make(chan string, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- q.Serve(ctx, queue.Hooks, 1, func(_ context.Context, d queue.Delivery) error { told <- d.ID; return nil })
+	}()
+	select {
+	case id := <-told:
+		if id != "intro."+j.Run {
+			t.Errorf("told of %q", id)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the backend is not told")
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
