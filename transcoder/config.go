@@ -3,15 +3,19 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"weir/transcoder/internal/api"
 	"weir/transcoder/internal/plan"
+	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2"
+	"weir/transcoder/internal/source"
 	"weir/transcoder/internal/webhook"
 )
 
@@ -23,13 +27,26 @@ type Config struct {
 	PublicURL           string
 	TokenKey            api.Key
 	TokenTTL            time.Duration
-	WebhookSecret       webhook.Secret
+	WebhookSecrets      []webhook.Secret
 	WebhookAllowPrivate bool
-	DataDir             string
+	Role                Role
+	Queue               queue.Config
+	Scratch             source.Scratch
 	Ladder              plan.Ladder
 	Preset              string
 	Tasks               int
+	TaskMemory          int64
 }
+
+// Role is what a node does.
+type Role string
+
+// The roles.
+const (
+	All    Role = "all"
+	API    Role = "api"    // takes requests
+	Worker Role = "worker" // does the work
+)
 
 // Secret is a text that does not show itself.
 type Secret string
@@ -61,12 +78,25 @@ func loadConfig(getenv func(string) string) (Config, error) {
 		PublicURL:           v.url("PUBLIC_URL"),
 		TokenKey:            parse(&v, "TOKEN_KEY", v.required("TOKEN_KEY"), api.ParseKey),
 		TokenTTL:            parse(&v, "TOKEN_TTL", v.text("TOKEN_TTL", "1h"), parseTTL),
-		WebhookSecret:       parse(&v, "WEBHOOK_SECRET", v.required("WEBHOOK_SECRET"), webhook.ParseSecret),
+		WebhookSecrets:      parse(&v, "WEBHOOK_SECRET", v.required("WEBHOOK_SECRET"), webhook.ParseSecrets),
 		WebhookAllowPrivate: parse(&v, "WEBHOOK_ALLOW_PRIVATE", v.text("WEBHOOK_ALLOW_PRIVATE", "false"), parseBool),
-		DataDir:             v.text("DATA_DIR", "data"),
-		Ladder:              parse(&v, "LADDER", v.text("LADDER", plan.DefaultLadder), plan.ParseLadder),
-		Preset:              parse(&v, "X264_PRESET", v.text("X264_PRESET", "veryfast"), parsePreset),
-		Tasks:               parse(&v, "TASKS", v.text("TASKS", strconv.Itoa(runtime.NumCPU())), parseTasks),
+		Role:                parse(&v, "ROLE", v.text("ROLE", string(All)), parseRole),
+		Queue: queue.Config{
+			Dir:      v.text("DATA_DIR", "data"),
+			URL:      v.text("NATS_URL", ""),
+			Replicas: parse(&v, "NATS_REPLICAS", v.text("NATS_REPLICAS", "3"), parseReplicas),
+		},
+		Scratch: source.Scratch{
+			Dir:   v.text("SCRATCH_DIR", ""),
+			Bytes: parse(&v, "SCRATCH_BYTES", v.text("SCRATCH_BYTES", "2G"), parseBytes),
+		},
+		Ladder:     parse(&v, "LADDER", v.text("LADDER", plan.DefaultLadder), plan.ParseLadder),
+		Preset:     parse(&v, "X264_PRESET", v.text("X264_PRESET", "veryfast"), parsePreset),
+		Tasks:      parse(&v, "TASKS", v.text("TASKS", strconv.Itoa(runtime.NumCPU())), parseTasks),
+		TaskMemory: parse(&v, "TASK_MEMORY", v.text("TASK_MEMORY", "8G"), parseBytes),
+	}
+	if c.Role != All && c.Queue.URL == "" {
+		v.problems = append(v.problems, fmt.Errorf("ROLE=%s needs NATS_URL: a queue that nodes share", c.Role))
 	}
 	return c, errors.Join(v.problems...)
 }
@@ -137,6 +167,37 @@ func parsePreset(s string) (string, error) {
 	}
 	return s, nil
 }
+
+func parseRole(s string) (Role, error) {
+	if r := Role(s); r == All || r == API || r == Worker {
+		return r, nil
+	}
+	return "", fmt.Errorf("must be %s, %s or %s", All, API, Worker)
+}
+
+func parseReplicas(s string) (int, error) {
+	switch s {
+	case "1", "3", "5":
+		return strconv.Atoi(s)
+	}
+	return 0, errors.New("must be 3, or 5, or 1 where losing the queue's server may stop all work until it is back")
+}
+
+// parseBytes reads a number of bytes, with K, M, G or T for powers of 1024.
+func parseBytes(s string) (int64, error) {
+	digits, unit := s, int64(1)
+	if at := strings.IndexByte("KMGT", s[len(s)-1]); at >= 0 {
+		digits, unit = s[:len(s)-1], int64(1)<<(10*(at+1))
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 1 || n > math.MaxInt64/unit || n*unit < minBytes {
+		return 0, errors.New("must be a number of bytes such as 512M or 2G, at least 64M")
+	}
+	return n * unit, nil
+}
+
+// minBytes is the least scratch and the least memory with which anything works.
+const minBytes = 64 << 20
 
 func parseTasks(s string) (int, error) {
 	n, err := strconv.Atoi(s)

@@ -39,6 +39,7 @@ func TestAllWrongValuesAreNamed(t *testing.T) {
 	for name, value := range map[string]string{
 		"R2_ENDPOINT": "account", "PUBLIC_URL": "ftp://x", "TOKEN_KEY": `{"kty":"RSA"}`, "TOKEN_TTL": "forever",
 		"WEBHOOK_SECRET": "secret", "WEBHOOK_ALLOW_PRIVATE": "maybe", "LADDER": "big", "X264_PRESET": "best", "TASKS": "0",
+		"ROLE": "boss", "NATS_REPLICAS": "2", "SCRATCH_BYTES": "1K", "TASK_MEMORY": "lots",
 	} {
 		env[name] = value
 	}
@@ -46,7 +47,7 @@ func TestAllWrongValuesAreNamed(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, name := range []string{"R2_ENDPOINT", "PUBLIC_URL", "TOKEN_KEY", "TOKEN_TTL", "WEBHOOK_SECRET", "WEBHOOK_ALLOW_PRIVATE", "LADDER", "X264_PRESET", "TASKS"} {
+	for _, name := range []string{"R2_ENDPOINT", "PUBLIC_URL", "TOKEN_KEY", "TOKEN_TTL", "WEBHOOK_SECRET", "WEBHOOK_ALLOW_PRIVATE", "LADDER", "X264_PRESET", "TASKS", "ROLE", "NATS_REPLICAS", "SCRATCH_BYTES", "TASK_MEMORY"} {
 		if !strings.Contains(err.Error(), name+":") {
 			t.Errorf("%s is not named in: %v", name, err)
 		}
@@ -58,7 +59,8 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Listen != ":8080" || len(c.Ladder) != 4 || c.Ladder[0].Video != 5_000_000 || c.Ladder[3].Audio != 96_000 || c.Tasks < 1 || c.TokenTTL.Hours() != 1 {
+	if c.Listen != ":8080" || len(c.Ladder) != 4 || c.Ladder[0].Video != 5_000_000 || c.Ladder[3].Audio != 96_000 || c.Tasks < 1 || c.TokenTTL.Hours() != 1 ||
+		c.Role != All || c.Queue.Replicas != 3 || c.Scratch.Bytes != 2<<30 || c.TaskMemory != 8<<30 {
 		t.Errorf("defaults: %+v", c)
 	}
 }
@@ -69,9 +71,23 @@ func TestSecretsDoNotShow(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.APIKey = "canary"
-	for _, shown := range []string{fmt.Sprint(c.APIKey, c.TokenKey, c.WebhookSecret), fmt.Sprintf("%v %+v %#v", c.APIKey, c.TokenKey, c.WebhookSecret)} {
+	for _, shown := range []string{fmt.Sprint(c.APIKey, c.TokenKey, c.WebhookSecrets), fmt.Sprintf("%v %+v %#v", c.APIKey, c.TokenKey, c.WebhookSecrets)} {
 		if strings.Contains(shown, "canary") || strings.Contains(shown, "secret") || strings.Contains(shown, "115 101") {
 			t.Errorf("shown: %s", shown)
 		}
+	}
+}
+
+func TestNodesThatShareTheWorkShareAQueue(t *testing.T) {
+	env := valid()
+	for _, role := range []string{"api", "worker"} {
+		env["ROLE"] = role
+		if _, err := load(env); err == nil || !strings.Contains(err.Error(), "NATS_URL") {
+			t.Errorf("ROLE=%s without NATS_URL: %v", role, err)
+		}
+	}
+	env["NATS_URL"] = "nats://127.0.0.1:4222"
+	if c, err := load(env); err != nil || c.Role != Worker {
+		t.Errorf("with it: %v, %v", c.Role, err)
 	}
 }

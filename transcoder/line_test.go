@@ -190,6 +190,7 @@ type video struct {
 	DurationS  float64 `json:"duration_s"`
 	Segments   int     `json:"segments"`
 	Renditions []struct{ Name, Codecs string }
+	Version    int `json:"version"`
 	Error      struct{ Code, Message string }
 }
 
@@ -205,10 +206,11 @@ type event struct {
 	}
 }
 
-// receiver is a backend that is told. It verifies signatures with the specification's own library.
+// receiver is a backend that is told. It verifies signatures with the specification's own library. What becomes of a video
+// in the end comes through events, that it can be played through playable.
 type receiver struct {
-	URL    string
-	events chan event
+	URL              string
+	events, playable chan event
 }
 
 func receive(t *testing.T) *receiver {
@@ -217,7 +219,7 @@ func receive(t *testing.T) *receiver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &receiver{events: make(chan event, 100)}
+	r := &receiver{events: make(chan event, 100), playable: make(chan event, 100)}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		body, err := io.ReadAll(q.Body)
 		if err == nil {
@@ -232,7 +234,11 @@ func receive(t *testing.T) *receiver {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		r.events <- e
+		if e.Status == "playable" {
+			r.playable <- e
+		} else {
+			r.events <- e
+		}
 	}))
 	t.Cleanup(s.Close)
 	r.URL = s.URL

@@ -30,9 +30,11 @@ import (
 
 const (
 	// jobsAtOnce bounds the jobs that this node holds; holding one costs nothing while its tasks are done.
-	jobsAtOnce = 64
-	// hooksAtOnce bounds how many backends are told side by side.
-	hooksAtOnce = 16
+	jobsAtOnce = 256
+	// minFirst is how many first tasks are done side by side at least: the picture and the sound of one video.
+	minFirst = 2
+	// hooksAtOnce bounds how many backends are told side by side, and sweepsAtOnce how many trees are swept.
+	hooksAtOnce, sweepsAtOnce = 16, 4
 	// reconcileInterval is how long an accepted job may be unknown to the queue.
 	reconcileInterval = time.Minute
 )
@@ -61,51 +63,52 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		return fmt.Errorf("%w:\n%w\nSet these environment variables; the README's configuration table tells what they mean.", errUsage, err)
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
-	tools, err := ffmpeg.Find()
-	if err != nil {
-		return err
-	}
 	bucket := r2.Open(config.R2)
 	jobs := catalog.New(bucket, time.Now)
-	sender, err := webhook.New(config.WebhookSecret, config.WebhookAllowPrivate)
-	if err != nil {
-		return err
-	}
-	sources, err := source.Listen(ctx, bucket)
-	if err != nil {
-		return err
-	}
-	lanes, err := queue.Open(ctx, config.DataDir, log)
+	lanes, err := queue.Open(ctx, config.Queue, log)
 	if err != nil {
 		return err
 	}
 	defer lanes.Close()
-
-	w := &worker.Worker{
-		Log: log, Now: time.Now,
-		Bucket: bucket, Catalog: jobs, Queue: lanes, Sources: sources, Sender: sender,
-		Tools:   tools,
-		Encoder: encode.Encoder{Tools: tools, Preset: config.Preset},
-		Ladder:  config.Ladder,
+	sender, err := webhook.New(config.WebhookSecrets, config.WebhookAllowPrivate)
+	if err != nil {
+		return err
 	}
-	server := api.New(api.Config{
-		Log: log, Key: string(config.APIKey), Catalog: jobs, Dispatcher: w,
-		Minter: api.Minter{Key: config.TokenKey, TTL: config.TokenTTL, PublicURL: config.PublicURL, Now: time.Now},
-		Ready:  func(ctx context.Context) error { return errors.Join(lanes.Ready(), bucket.Check(ctx)) },
-	})
+	w := &worker.Worker{Log: log, Now: time.Now, Bucket: bucket, Catalog: jobs, Queue: lanes, Sender: sender, Ladder: config.Ladder}
+	if config.Role != API {
+		if w.Tools, err = ffmpeg.Find(config.TaskMemory); err != nil {
+			return err
+		}
+		w.Encoder = encode.Encoder{Tools: w.Tools, Preset: config.Preset}
+		if w.Sources, err = source.Listen(ctx, bucket, config.Scratch, log); err != nil {
+			return err
+		}
+	}
+	ready := func(ctx context.Context) error { return errors.Join(lanes.Ready(), bucket.Check(ctx)) }
+	server := api.NewHealth(log, ready)
+	if config.Role != Worker {
+		server = api.New(api.Config{
+			Log: log, Key: string(config.APIKey), Catalog: jobs, Dispatcher: w, Signals: lanes, Ready: ready,
+			Minter: api.Minter{Key: config.TokenKey, TTL: config.TokenTTL, PublicURL: config.PublicURL, Now: time.Now},
+		})
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for the API: %w", err)
 	}
-	log.Info("the transcoder was started", "listen", listener.Addr().String(), "tasks", config.Tasks)
+	log.Info("the transcoder was started", "listen", listener.Addr().String(), "role", config.Role, "tasks", config.Tasks)
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return server.Serve(ctx, listener) })
-	g.Go(func() error { return sources.Serve(ctx) })
-	g.Go(func() error { return lanes.Serve(ctx, queue.Jobs, jobsAtOnce, w.Run) })
-	g.Go(func() error { return lanes.Serve(ctx, queue.Tasks, config.Tasks, w.RunTask) })
-	g.Go(func() error { return lanes.Serve(ctx, queue.Hooks, hooksAtOnce, w.Tell) })
 	g.Go(func() error { return w.Reconcile(ctx, reconcileInterval) })
+	if config.Role != API {
+		g.Go(func() error { return w.Sources.Serve(ctx) })
+		g.Go(func() error { return lanes.Serve(ctx, queue.Jobs, jobsAtOnce, w.Run) })
+		g.Go(func() error { return lanes.Serve(ctx, queue.First, max(config.Tasks, minFirst), w.RunTask) })
+		g.Go(func() error { return lanes.Serve(ctx, queue.Tasks, config.Tasks, w.RunTask) })
+		g.Go(func() error { return lanes.Serve(ctx, queue.Hooks, hooksAtOnce, w.Tell) })
+		g.Go(func() error { return lanes.Serve(ctx, queue.Sweeps, sweepsAtOnce, w.Sweep) })
+	}
 	err = g.Wait()
 	log.Info("the transcoder was ended")
 	return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/transcoder/internal/plan"
 )
 
 // A job whose node ends in the middle is finished by the next one, which encodes again only what was not finished. With
@@ -28,7 +31,7 @@ func TestAJobOutlivesItsNode(t *testing.T) {
 			waitFor(t, "a finished chunk", func() bool { return len(finished(t)) > 0 })
 			n.stop()
 			before := finished(t)
-			if len(before) == 4 {
+			if len(before) == chunks(t) {
 				t.Fatal("the job was finished before its node ended: the test needs a longer clip")
 			}
 			if c.loseQueue {
@@ -41,8 +44,8 @@ func TestAJobOutlivesItsNode(t *testing.T) {
 				t.Fatalf("told %+v", e)
 			}
 			after := finished(t)
-			if len(after) != 4 {
-				t.Errorf("%d chunks are recorded, want 4", len(after))
+			if len(after) != chunks(t) {
+				t.Errorf("%d chunks are recorded, want %d", len(after), chunks(t))
 			}
 			for key, etag := range before {
 				if after[key] != etag {
@@ -54,6 +57,30 @@ func TestAJobOutlivesItsNode(t *testing.T) {
 			}
 		})
 	}
+}
+
+// chunks is the number of chunks into which the test's video is cut.
+func chunks(t *testing.T) int {
+	t.Helper()
+	for o, err := range bucket().List(t.Context(), "work/"+id(t)+"/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(o.Key, "/plan.json") {
+			continue
+		}
+		data, _, err := bucket().Read(t.Context(), o.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p plan.Plan
+		if err := json.Unmarshal(data, &p); err != nil {
+			t.Fatal(err)
+		}
+		return len(p.Chunks)
+	}
+	t.Fatal("there is no plan")
+	panic("unreachable")
 }
 
 // finished are the recorded outcomes of the test's job, by key, with their ETags.

@@ -76,7 +76,16 @@ func Run(ctx context.Context, opts Options, out io.Writer) (err error) {
 	if err := d.upload(ctx, video, key); err != nil {
 		return err
 	}
-	result, err := d.transcode(ctx, id, key)
+	playable := func() {}
+	if !opts.Exit {
+		page, err := d.player(ctx, id)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, page.Stop()) }()
+		playable = func() { d.say("Watch it, while the rest is encoded: %s/%s\n", page.URL, id) }
+	}
+	result, err := d.transcode(ctx, id, key, playable)
 	if err != nil {
 		return err
 	}
@@ -91,7 +100,8 @@ func Run(ctx context.Context, opts Options, out io.Writer) (err error) {
 	if opts.Exit {
 		return d.watch(ctx, id, result)
 	}
-	return d.play(ctx, id, news)
+	d.say("All of it is there. Ctrl-C ends the demo.\n")
+	return rest(ctx)
 }
 
 // Dev starts everything and says how to use it, until ctx ends.
@@ -156,7 +166,7 @@ func (d *demo) sample(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "sample-2.mp4") // another number whenever what is made changes
+	path := filepath.Join(dir, "sample-3.mp4") // another number whenever what is made changes
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -175,8 +185,8 @@ func (d *demo) upload(ctx context.Context, video, key string) error {
 	})
 }
 
-// transcode posts the job and follows it to its end, be it good or bad.
-func (d *demo) transcode(ctx context.Context, id, key string) (Result, error) {
+// transcode posts the job and follows it to its end, be it good or bad. When the video can be played, it calls playable.
+func (d *demo) transcode(ctx context.Context, id, key string, playable func()) (Result, error) {
 	var r Result
 	posted := time.Now()
 	if _, err := d.stack.Submit(ctx, id, key); err != nil {
@@ -199,6 +209,8 @@ func (d *demo) transcode(ctx context.Context, id, key string) (Result, error) {
 				return r, explain(ctx, err)
 			}
 			r.Playable = time.Since(posted).Seconds()
+			b.end()
+			playable()
 		}
 		if v.State == "processed" || v.State == "failed" {
 			r.Processed = time.Since(posted).Seconds()
@@ -216,7 +228,7 @@ func (d *demo) transcode(ctx context.Context, id, key string) (Result, error) {
 func (d *demo) hear(ctx context.Context, id string) (hook.Delivery, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, webhookTimeout, fmt.Errorf("it did not come within %v", webhookTimeout))
 	defer cancel()
-	news, err := d.stack.Hooks.Wait(ctx, id)
+	news, err := d.stack.Hooks.End(ctx, id)
 	if err != nil {
 		return news, err
 	}
@@ -252,9 +264,9 @@ func (d *demo) watch(ctx context.Context, id string, r Result) error {
 	return nil
 }
 
-// play serves the player page until ctx ends.
-func (d *demo) play(ctx context.Context, id string, news hook.Delivery) (err error) {
-	s, err := player.Serve(ctx, d.root, func(ctx context.Context, asked, via string) (player.Video, error) {
+// player serves the page that plays the video, as soon as there is something of it.
+func (d *demo) player(ctx context.Context, id string) (*player.Server, error) {
+	return player.Serve(ctx, d.root, func(ctx context.Context, asked, via string) (player.Video, error) {
 		p, err := d.stack.Playback(ctx, asked)
 		if err != nil {
 			return player.Video{}, err
@@ -264,16 +276,13 @@ func (d *demo) play(ctx context.Context, id string, news hook.Delivery) (err err
 			v.URL = p.URLs.HLSQuery
 		}
 		if asked == id {
-			v.Webhook = indented(news.Body, "")
+			// The API knows that it can be played before the webhook is there, but not by much.
+			if news, err := d.stack.Hooks.Playable(ctx, id); err == nil {
+				v.Webhook = indented(news.Body, "")
+			}
 		}
 		return v, nil
 	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Stop()) }()
-	d.say("Watch it: %s/%s\nCtrl-C ends the demo.\n", s.URL, id)
-	return rest(ctx)
 }
 
 // rest waits for the end of ctx: a signal is a good end, a part that died is not.

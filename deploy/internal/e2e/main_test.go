@@ -161,7 +161,7 @@ func (w world) transcode(t *testing.T, id, file string) hook.Delivery {
 	if _, err := w.weir.Submit(ctx, id, key); err != nil {
 		t.Fatal(err)
 	}
-	news, err := w.weir.Hooks.Wait(ctx, id)
+	news, err := w.weir.Hooks.End(ctx, id)
 	if err != nil {
 		t.Fatalf("%v\nthe parts' last words:\n%s", err, w.log)
 	}

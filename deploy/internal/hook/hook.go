@@ -1,7 +1,8 @@
 // Package hook receives webhooks on this machine, as a backend would.
 //
-// It believes only what is signed (Standard Webhooks, with the specification's own library) and keeps the first
-// delivery of each video; whoever waits for one gets it, before or after it came.
+// It believes only what is signed (Standard Webhooks, with the specification's own library) and keeps, for each video, the
+// first delivery that says that it can be played and the first that says how it ended; whoever waits for one gets it,
+// before or after it came.
 package hook
 
 import (
@@ -36,10 +37,10 @@ type Delivery struct {
 
 // Event is what every one of Weir's webhooks says.
 type Event struct {
-	Type      string          `json:"type"` // video.processed or video.failed
+	Type      string          `json:"type"` // video.playable, video.processed or video.failed
 	Timestamp string          `json:"timestamp"`
 	VideoID   string          `json:"video_id"`
-	Status    string          `json:"status"` // processed or failed
+	Status    string          `json:"status"` // playable, processed or failed
 	Data      json.RawMessage `json:"data"`
 }
 
@@ -63,11 +64,17 @@ type Receiver struct {
 	served   chan error
 
 	mu       sync.Mutex
-	videos   map[string]*slot
+	slots    map[slotKey]*slot
 	rejected error // why the last delivery that was not believed was not
 }
 
-// slot holds one video's delivery; came is closed when it is there.
+// slotKey is one thing to be told of a video: that it can be played, or how it ended.
+type slotKey struct {
+	videoID string
+	ended   bool
+}
+
+// slot holds a delivery; came is closed when it is there.
 type slot struct {
 	came     chan struct{}
 	delivery Delivery
@@ -88,7 +95,7 @@ func Listen(ctx context.Context, secret string) (*Receiver, error) {
 		URL:      "http://" + l.Addr().String() + "/webhook",
 		verifier: verifier,
 		served:   make(chan error, 1),
-		videos:   map[string]*slot{},
+		slots:    map[slotKey]*slot{},
 	}
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: headerTimeout}
 	go func() { r.served <- r.server.Serve(l) }()
@@ -109,10 +116,19 @@ func (r *Receiver) Stop() error {
 	return err
 }
 
-// Wait returns the video's first delivery as soon as it is there.
-func (r *Receiver) Wait(ctx context.Context, videoID string) (Delivery, error) {
+// Playable returns the first delivery that says that a video can be played, as soon as it is there.
+func (r *Receiver) Playable(ctx context.Context, videoID string) (Delivery, error) {
+	return r.wait(ctx, slotKey{videoID, false})
+}
+
+// End returns the first delivery that says how a video ended, as soon as it is there.
+func (r *Receiver) End(ctx context.Context, videoID string) (Delivery, error) {
+	return r.wait(ctx, slotKey{videoID, true})
+}
+
+func (r *Receiver) wait(ctx context.Context, key slotKey) (Delivery, error) {
 	r.mu.Lock()
-	s := r.slot(videoID)
+	s := r.slot(key)
 	r.mu.Unlock()
 	select {
 	case <-s.came:
@@ -120,7 +136,7 @@ func (r *Receiver) Wait(ctx context.Context, videoID string) (Delivery, error) {
 	case <-ctx.Done():
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return Delivery{}, errors.Join(fmt.Errorf("wait for the webhook of %s: %w", videoID, context.Cause(ctx)), r.rejected)
+		return Delivery{}, errors.Join(fmt.Errorf("wait for the webhook of %s: %w", key.videoID, context.Cause(ctx)), r.rejected)
 	}
 }
 
@@ -134,7 +150,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "not a webhook signed with the secret", http.StatusUnauthorized)
 		return
 	}
-	s := r.slot(d.Event.VideoID)
+	s := r.slot(slotKey{d.Event.VideoID, d.Event.Status != "playable"})
 	select {
 	case <-s.came: // delivered again: at-least-once
 	default:
@@ -163,11 +179,11 @@ func (r *Receiver) read(req *http.Request) (Delivery, error) {
 }
 
 // slot is called with mu held.
-func (r *Receiver) slot(videoID string) *slot {
-	s := r.videos[videoID]
+func (r *Receiver) slot(key slotKey) *slot {
+	s := r.slots[key]
 	if s == nil {
 		s = &slot{came: make(chan struct{})}
-		r.videos[videoID] = s
+		r.slots[key] = s
 	}
 	return s
 }

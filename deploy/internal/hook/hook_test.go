@@ -46,7 +46,7 @@ func TestWait(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if _, err := r.Wait(ctx, "v1"); err == nil || !strings.Contains(err.Error(), "not believed") {
+		if _, err := r.End(ctx, "v1"); err == nil || !strings.Contains(err.Error(), "not believed") {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -55,7 +55,7 @@ func TestWait(t *testing.T) {
 		send(t, r, secret, event)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if d, err := r.Wait(ctx, "v2"); err == nil {
+		if d, err := r.End(ctx, "v2"); err == nil {
 			t.Errorf("got %s", d.Body)
 		}
 	})
@@ -108,7 +108,7 @@ func send(t *testing.T, r *hook.Receiver, secret, body string) int {
 
 func wantFailure(t *testing.T, r *hook.Receiver) {
 	t.Helper()
-	d, err := r.Wait(t.Context(), "v1")
+	d, err := r.End(t.Context(), "v1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ var Demo = Sample{Width: 1920, Height: 1080, Duration: 30 * time.Second, Rate: 3
 const speech = "This is Weir. A video goes in at one end, and a player plays it at the other. " +
 	"The clock shows hours, minutes, seconds and milliseconds. It should run without a jump. " +
 	"The ball crosses the picture once every four seconds, at an even pace. " +
-	"Listen for clicks. There should be none, because the sound is encoded as a whole. " +
+	"Listen for clicks. There should be none, where one encoder takes over from another. " +
 	"Change the level as often as you like. The picture gets sharper or softer, and nothing else happens. " +
 	"That is all there is to say. Thank you for listening."
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -56,8 +57,11 @@ func (s *Server) refusalOf(err error) *refusal {
 		return known
 	case errors.Is(err, job.ErrInvalid):
 		return &refusal{http.StatusBadRequest, "invalid_request", sentences(err)}
+	case errors.Is(err, job.ErrBusy):
+		return &refusal{http.StatusConflict, "video_busy", "The video is still being worked on: send this again when its state is processed, failed or deleted."}
 	case errors.Is(err, job.ErrConflict):
-		return &refusal{http.StatusConflict, "video_id_taken", "The video_id stands for another request already: choose another one, or send that request as it was."}
+		return &refusal{http.StatusConflict, "video_id_taken",
+			"The video_id stands for another request already: choose another one, send that request as it was, or set \"replace\": true once it has ended."}
 	case errors.Is(err, job.ErrNotFound):
 		return &refusal{http.StatusNotFound, "video_not_found", "There is no video with this id: post it to /transcode first."}
 	case errors.As(err, &framework):
@@ -70,9 +74,11 @@ func (s *Server) refusalOf(err error) *refusal {
 func frameworkRefusal(status int) *refusal {
 	switch status {
 	case http.StatusNotFound:
-		return &refusal{status, "not_found", "There is nothing at this path: use POST /transcode, GET /videos/{id} or GET /videos/{id}/playback."}
+		return &refusal{status, "not_found", "There is nothing at this path: use /transcode, /videos/{id}, /videos/{id}/playback, /videos/{id}/events, " +
+			"/webhooks/dead or /webhooks/{event_id}/replay."}
 	case http.StatusMethodNotAllowed:
-		return &refusal{status, "method_not_allowed", "This path does not take the method: use POST for /transcode and GET for all others."}
+		return &refusal{status, "method_not_allowed", "This path does not take the method: use POST for /transcode and /webhooks/{event_id}/replay, " +
+			"GET or DELETE for /videos/{id}, and GET for all others."}
 	case http.StatusRequestEntityTooLarge:
 		return &refusal{status, "too_large", "The request body is larger than " + maxBody + "B: send the JSON object alone, the video is read from the bucket."}
 	default:
@@ -109,6 +115,13 @@ func decodeBody(body io.Reader, v any) error {
 	return refuse(http.StatusBadRequest, "invalid_request", fmt.Sprintf("The body is no valid request: %s: %s.", explain(err), want))
 }
 
+// kinds says what the fields of a request hold.
+var kinds = map[reflect.Kind]string{
+	reflect.String: "a string",
+	reflect.Int:    "a small whole number",
+	reflect.Bool:   "true or false",
+}
+
 func explain(err error) string {
 	var wrongType *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
@@ -118,7 +131,8 @@ func explain(err error) string {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "it ends in the middle"
 	case errors.As(err, &wrongType) && wrongType.Field != "":
-		return fmt.Sprintf("%s must be a string, not a JSON %s", wrongType.Field, wrongType.Value)
+		// A number comes as it was written, however long that is.
+		return fmt.Sprintf("%s must be %s, not a JSON %.40s", wrongType.Field, kinds[wrongType.Type.Kind()], wrongType.Value)
 	case errors.As(err, &wrongType):
 		return "it is a JSON " + wrongType.Value
 	case errors.As(err, &syntax):

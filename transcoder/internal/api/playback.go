@@ -80,8 +80,8 @@ type PlaybackURLs struct {
 // Mint makes a token for one video. Its subject is the path prefix that it opens.
 func (m Minter) Mint(j job.Job) (Playback, error) {
 	ttl := m.TTL
-	if j.Result != nil {
-		ttl = max(ttl, time.Duration(j.Result.Duration*float64(time.Second))+watchSlack)
+	if d := duration(j); d > 0 {
+		ttl = max(ttl, time.Duration(d*float64(time.Second))+watchSlack)
 	}
 	now := m.Now().UTC().Truncate(time.Second)
 	expires := now.Add(ttl)

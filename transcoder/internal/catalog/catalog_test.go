@@ -19,7 +19,7 @@ func open(b *r2test.Bucket) *catalog.Catalog { return catalog.New(b, time.Now) }
 
 func accept(t *testing.T, c *catalog.Catalog, s job.Spec) job.Job {
 	t.Helper()
-	j, err := c.Accept(t.Context(), s)
+	j, err := c.Accept(t.Context(), s, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestOfManyEqualRequestsThereIsOneJob(t *testing.T) {
 	runs := make([]string, 50)
 	for i := range runs {
 		wg.Go(func() {
-			j, err := c.Accept(t.Context(), spec)
+			j, err := c.Accept(t.Context(), spec, false)
 			if err != nil {
 				t.Error(err)
 			}
@@ -77,7 +77,7 @@ func TestAnAnswerThatIsNotHeardLosesNothing(t *testing.T) {
 				}
 				return r2test.None
 			}
-			if _, err := c.Accept(t.Context(), spec); err == nil {
+			if _, err := c.Accept(t.Context(), spec, false); err == nil {
 				t.Errorf("fault %d on %s: accepted", fault, key)
 			}
 			b.Inject = nil
@@ -98,14 +98,14 @@ func TestConcurrentUpdatesAllCount(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if _, err := c.Update(t.Context(), ticket, func(j *job.Job) { j.Notice.Attempts++ }); err != nil {
+			if _, err := c.Update(t.Context(), ticket, func(j *job.Job) { j.Advance(j.Progress + 1) }); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	if j, err := c.Get(t.Context(), "intro"); err != nil || j.Notice.Attempts != 20 {
-		t.Errorf("%d updates counted, %v", j.Notice.Attempts, err)
+	if j, err := c.Get(t.Context(), "intro"); err != nil || j.Progress != 20 {
+		t.Errorf("%v updates counted, %v", j.Progress, err)
 	}
 }
 
@@ -114,10 +114,10 @@ func TestOnlyAFailedJobStartsOver(t *testing.T) {
 	other := spec
 	other.Key = "uploads/other.mp4"
 	old := accept(t, c, spec)
-	if _, err := c.Accept(t.Context(), other); !errors.Is(err, job.ErrConflict) {
+	if _, err := c.Accept(t.Context(), other, false); !errors.Is(err, job.ErrConflict) {
 		t.Errorf("another request for a queued video: %v", err)
 	}
-	update(t, c, old.Ticket(), func(j *job.Job) { j.Fail(job.Failure{Code: job.SourceNotFound, Message: "…"}) })
+	update(t, c, old.Ticket(), func(j *job.Job) { j.Fail(job.Failure{Code: job.SourceNotFound, Message: "…"}, time.Now()) })
 	fresh := accept(t, c, other)
 	if fresh.Run == old.Run || fresh.State != job.Queued || fresh.Key != other.Key || fresh.Failure != nil {
 		t.Errorf("started over as %+v", fresh)
@@ -130,12 +130,13 @@ func TestOnlyAFailedJobStartsOver(t *testing.T) {
 func TestAnEndedJobStaysEnded(t *testing.T) {
 	c := open(&r2test.Bucket{})
 	ticket := accept(t, c, spec).Ticket()
-	first := update(t, c, ticket, func(j *job.Job) { j.Finish(job.Result{Segments: 3}) })
+	first := update(t, c, ticket, func(j *job.Job) { j.Finish(job.Result{Segments: 3}, time.Now()) })
 	for _, change := range []func(*job.Job){
-		(*job.Job).Begin, (*job.Job).Publish,
+		(*job.Job).Begin,
+		func(j *job.Job) { j.Publish(time.Now()) },
 		func(j *job.Job) { j.Advance(5) },
-		func(j *job.Job) { j.Fail(job.Failure{Code: job.SourceChanged}) },
-		func(j *job.Job) { j.Finish(job.Result{}) },
+		func(j *job.Job) { j.Fail(job.Failure{Code: job.SourceChanged}, time.Now()) },
+		func(j *job.Job) { j.Finish(job.Result{}, time.Now()) },
 	} {
 		if got, want := written(t, update(t, c, ticket, change)), written(t, first); got != want {
 			t.Errorf("changed to %s from %s", got, want)
@@ -152,20 +153,28 @@ func written(t *testing.T, j job.Job) string {
 	return string(data)
 }
 
-func TestAJobIsOpenUntilItsEndWasTold(t *testing.T) {
+func TestAJobIsOpenUntilItIsToldAndSwept(t *testing.T) {
 	c := open(&r2test.Bucket{})
 	ticket := accept(t, c, spec).Ticket()
-	update(t, c, ticket, func(j *job.Job) { j.Finish(job.Result{}) })
-	if got := ids(t, c); len(got) != 1 {
-		t.Errorf("finished but not told: open %v", got)
-	}
 	at := time.Now()
-	update(t, c, ticket, func(j *job.Job) { j.Notice.DeliveredAt = &at })
-	if err := c.Close(t.Context(), ticket); err != nil {
-		t.Fatal(err)
-	}
-	if got := ids(t, c); len(got) != 0 {
-		t.Errorf("told: open %v", got)
+	for _, step := range []struct {
+		name   string
+		change func(*job.Job)
+		open   int
+	}{
+		{"playable", func(j *job.Job) { j.Publish(at) }, 1},
+		{"finished", func(j *job.Job) { j.Finish(job.Result{}, at) }, 1},
+		{"told once", func(j *job.Job) { j.Notices[0].DeliveredAt = &at }, 1},
+		{"told and given up", func(j *job.Job) { j.Notices[1].GivenUp = true }, 1},
+		{"swept", func(j *job.Job) { j.SweepAt = time.Time{} }, 0},
+	} {
+		update(t, c, ticket, step.change)
+		if err := c.Close(t.Context(), ticket); err != nil {
+			t.Fatal(err)
+		}
+		if got := ids(t, c); len(got) != step.open {
+			t.Errorf("%s: open %v", step.name, got)
+		}
 	}
 	accept(t, c, spec)
 	if got := ids(t, c); len(got) != 0 {
@@ -176,12 +185,113 @@ func TestAJobIsOpenUntilItsEndWasTold(t *testing.T) {
 func TestClosingAnOldRunLeavesTheNewOneOpen(t *testing.T) {
 	c := open(&r2test.Bucket{})
 	old := accept(t, c, spec).Ticket()
-	update(t, c, old, func(j *job.Job) { j.Fail(job.Failure{Code: job.SourceNotFound}) })
+	update(t, c, old, func(j *job.Job) { j.Fail(job.Failure{Code: job.SourceNotFound}, time.Now()) })
 	accept(t, c, spec)
 	if err := c.Close(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
 	if got := ids(t, c); len(got) != 1 {
 		t.Errorf("open %v", got)
+	}
+}
+
+func TestAProcessedVideoIsReplacedOnRequest(t *testing.T) {
+	c := open(&r2test.Bucket{})
+	other := spec
+	other.Key = "uploads/better.mp4"
+	old := accept(t, c, spec)
+	if _, err := c.Accept(t.Context(), other, true); !errors.Is(err, job.ErrBusy) {
+		t.Errorf("while it is worked on: %v", err)
+	}
+	if j, err := c.Accept(t.Context(), spec, true); err != nil || j.Run != old.Run {
+		t.Errorf("the same request again: %v, %v", j, err)
+	}
+	update(t, c, old.Ticket(), func(j *job.Job) { j.Publish(time.Now()) })
+	update(t, c, old.Ticket(), func(j *job.Job) { j.Duration = 30; j.Finish(job.Result{}, time.Now()) })
+	j, err := c.Accept(t.Context(), other, true)
+	if err != nil || j.Run == old.Run || j.Version != 2 || j.Published != 1 || !j.Watchable() || !j.Replaces() || j.Duration != 30 || len(j.Notices) != 0 {
+		t.Fatalf("replaced by %+v, %v", j, err)
+	}
+	failed := update(t, c, j.Ticket(), func(j *job.Job) { j.Fail(job.Failure{Code: job.SourceNotFound}, time.Now()) })
+	if !failed.Watchable() {
+		t.Error("a replacement that failed took the old version with it")
+	}
+	j = accept(t, c, spec)
+	if j.Version != 3 || !j.Replaces() {
+		t.Errorf("after a failed replacement: %+v", j)
+	}
+	j = update(t, c, j.Ticket(), func(j *job.Job) { j.Finish(job.Result{}, time.Now()) })
+	if j.Published != 3 || j.SweepAt.Sub(j.EndedAt) < time.Hour {
+		t.Errorf("the old version is not kept for those who watch it: %+v", j)
+	}
+}
+
+func TestADeletedVideoIsNotToldOf(t *testing.T) {
+	c := open(&r2test.Bucket{})
+	if _, err := c.Delete(t.Context(), "intro"); !errors.Is(err, job.ErrNotFound) {
+		t.Errorf("a video that is not there: %v", err)
+	}
+	old := accept(t, c, spec)
+	update(t, c, old.Ticket(), func(j *job.Job) { j.Publish(time.Now()) })
+	for range 2 {
+		j, err := c.Delete(t.Context(), "intro")
+		if err != nil || j.State != job.Deleted || j.Watchable() || len(j.Notices) != 0 || j.SweepAt.IsZero() {
+			t.Errorf("deleted as %+v, %v", j, err)
+		}
+	}
+	if got := ids(t, c); len(got) != 1 {
+		t.Errorf("not swept yet: open %v", got)
+	}
+	for _, change := range []func(*job.Job){(*job.Job).Begin, func(j *job.Job) { j.Publish(time.Now()) }, func(j *job.Job) { j.Finish(job.Result{}, time.Now()) }} {
+		if j := update(t, c, old.Ticket(), change); j.State != job.Deleted || j.Watchable() {
+			t.Errorf("it came back as %+v", j)
+		}
+	}
+	fresh := accept(t, c, spec)
+	if fresh.Run == old.Run || fresh.NotBefore.IsZero() || fresh.Watchable() {
+		t.Errorf("posted again while it is being removed: %+v", fresh)
+	}
+}
+
+func TestADeadLetterIsListedAndReplayed(t *testing.T) {
+	b := &r2test.Bucket{}
+	c := open(b)
+	ticket := accept(t, c, spec).Ticket()
+	j := update(t, c, ticket, func(j *job.Job) {
+		j.Fail(job.Failure{Code: job.SourceNotFound}, time.Now())
+		j.SweepAt = time.Time{}
+		n := &j.Notices[0]
+		n.Attempts, n.LastError, n.GivenUp = 10, "the receiver answered 500", true
+	})
+	event := j.Notices[0]
+	if err := c.Bury(t.Context(), j, event); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(t.Context(), ticket); err != nil {
+		t.Fatal(err)
+	}
+	list := func() (out []job.DeadLetter) {
+		for l, err := range c.DeadLetters(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, l)
+		}
+		return out
+	}
+	if got := list(); len(got) != 1 || got[0].EventID != event.EventID || got[0].VideoID != "intro" || got[0].Attempts != 10 {
+		t.Errorf("listed %+v", got)
+	}
+	for _, unknown := range []string{"evt_intro_" + j.Run + "_playable", "evt_other_x_failed", "nonsense", "evt__", "evt_a/b_c_d"} {
+		if _, err := c.Replay(t.Context(), unknown); !errors.Is(err, job.ErrNotFound) {
+			t.Errorf("replayed %q: %v", unknown, err)
+		}
+	}
+	j, err := c.Replay(t.Context(), event.EventID)
+	if err != nil || j.Notices[0].Settled() || j.Notices[0].Attempts != 0 || len(ids(t, c)) != 1 {
+		t.Errorf("replayed: %+v, %v, open %v", j, err, ids(t, c))
+	}
+	if err := c.Unbury(t.Context(), event.EventID); err != nil || len(list()) != 0 {
+		t.Errorf("still listed: %v, %v", list(), err)
 	}
 }

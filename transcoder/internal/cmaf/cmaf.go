@@ -44,8 +44,10 @@ type Cut struct {
 	Ends func(n int) int
 	// Fragment is the number of samples in one fragment (moof and mdat); each starts with a key frame.
 	Fragment int
-	// Segments is how many segments there are; the last one takes whatever is left.
+	// Segments is how many segments there are; the last one takes whatever is left, up to Limit samples of all segments
+	// together. 0 is no limit. What comes after is dropped: an encoder's run-out.
 	Segments int
+	Limit    int
 }
 
 // Sink takes what is read, in order: the init segment once, then each segment.

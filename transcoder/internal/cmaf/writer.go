@@ -36,6 +36,9 @@ func (w *writer) add(s mp4.FullSample) error {
 		w.skip--
 		return nil
 	}
+	if w.cut.Limit > 0 && w.count == w.cut.Limit {
+		return nil
+	}
 	if w.count == 0 {
 		// The encoder's reorder delay. Taken off every picture, the first one is shown at the very start of the chunk
 		// and picture and sound stay together.

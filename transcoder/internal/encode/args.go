@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"weir/transcoder/internal/cmaf"
 	"weir/transcoder/internal/ffmpeg"
@@ -20,6 +21,17 @@ const (
 	threads = 2
 	// sampleRate of the published sound, and the samples in one AAC frame.
 	sampleRate, aacFrame = 48000, 1024
+	// runUp and runOut are the AAC frames that an encoder makes of the sound around its part and that are thrown away: with
+	// them its state at the joins is the one that an encoder of the whole would have. A quarter of that run-up leaves an
+	// error at the join that is ten times the usual one.
+	runUp, runOut = 128, 8
+	// soundMargin is how much earlier than its part reading of the sound starts at least, in seconds: decoders have a
+	// run-up as well.
+	soundMargin = 1
+	// nextNice leaves nearly all of the machine to the first chunk of a video, and niceStep makes each of the next ones a bit
+	// less urgent than the one before: in the order in which they are watched. From the fourth on they take what nobody
+	// else wants.
+	nextNice, niceStep, maxNice = 10, 3, 19
 )
 
 // indexed are the demuxers that find a key frame by an index. The others look for the time in the stream and may land
@@ -41,6 +53,36 @@ func seeks(p plan.Plan, c plan.Chunk) []*float64 {
 	at += p.Origin
 	return []*float64{&at, nil}
 }
+
+// nice is the niceness of a chunk's encoder.
+func nice(c plan.Chunk) int {
+	if c.Number == 0 {
+		return 0
+	}
+	return min(nextNice+(c.Number-1)*niceStep, maxNice)
+}
+
+// limit bounds the wall clock of an encoder, far beyond what one that gets on takes: a hundred times as long as its part,
+// and enough for a crowded machine to start it.
+func limit(seconds float64) time.Duration {
+	return 10*time.Minute + time.Duration(100*seconds*float64(time.Second))
+}
+
+// soundSeek is where reading of the sound starts; nil means the beginning. From there, the number of a sample is exact.
+// After a seek it is as exact as the container's clock, so only those start there who take up the work of another encoder
+// deep in a long video.
+func soundSeek(t part) *float64 {
+	start, _ := t.fed()
+	at := float64(start)/sampleRate - soundMargin
+	if !indexed[t.Source.Demuxer] || at < soundSeekFrom {
+		return nil
+	}
+	at += t.Origin
+	return &at
+}
+
+// soundSeekFrom is how much of a file is rather read than sought in, in seconds.
+const soundSeekFrom = 60
 
 // inputArgs keeps the source's own clock, on which the plan's times are.
 func inputArgs(in ffmpeg.Input) []string { return append([]string{"-copyts"}, in.Args()...) }
@@ -109,20 +151,55 @@ func (e Encoder) videoArgs(p plan.Plan, i int) []string {
 	}, fragmented("+frag_keyframe")...)
 }
 
-// audioGraph turns the source's sound into stereo at one rate, as long as the picture and in step with it.
-func audioGraph(p plan.Plan) string {
-	samples := int64(math.Round(p.Duration() * sampleRate))
+// part is a half-open range of segments of the sound.
+type part struct {
+	plan.Plan
+	first, end int
+}
+
+func newPart(p plan.Plan, chunks []plan.Chunk) part {
+	first, _ := p.Span(chunks[0])
+	_, end := p.Span(chunks[len(chunks)-1])
+	return part{p, first, end}
+}
+
+// frame is the number of the AAC frame with which a segment starts: the one nearest to the start of its picture.
+func (t part) frame(segment int) int64 {
+	return int64(math.Round(t.Source.Video.Rate.Seconds(t.Start(segment)) * sampleRate / aacFrame))
+}
+
+// fed is the range of samples that the encoder of the part gets.
+func (t part) fed() (start, end int64) {
+	start = max(t.frame(t.first)-runUp, 0) * aacFrame
+	end = int64(math.Round(t.Duration() * sampleRate))
+	if t.end < t.Segments() {
+		end = min(end, (t.frame(t.end)+runOut)*aacFrame)
+	}
+	return start, end
+}
+
+// seconds is how much the encoder makes, for progress.
+func (t part) seconds() float64 {
+	start, end := t.fed()
+	return float64(end-start) / sampleRate
+}
+
+// audioGraph turns a part of the source's sound, with the encoder's run-up and run-out, into stereo at one rate, as long as
+// the picture and in step with it.
+func audioGraph(t part) string {
+	start, end := t.fed()
 	var graph strings.Builder
-	fmt.Fprintf(&graph, "[0:%d]%s", p.Source.Audio.Index, strings.Join([]string{
-		fmt.Sprintf("asetpts=PTS-(%s)/TB", float(p.Origin)),
+	fmt.Fprintf(&graph, "[0:%d]%s", t.Source.Audio.Index, strings.Join([]string{
+		fmt.Sprintf("asetpts=PTS-(%s)/TB", float(t.Origin)),
 		// Holes in the timestamps become silence; what starts late is preceded by silence, what starts early is cut.
 		fmt.Sprintf("aresample=%d:async=1:first_pts=0", sampleRate),
 		"aformat=channel_layouts=stereo",
-		fmt.Sprintf("apad=whole_len=%d", samples),
-		fmt.Sprintf("atrim=end_sample=%d", samples),
-		fmt.Sprintf("asplit=%d", len(p.Audio)),
+		fmt.Sprintf("apad=whole_len=%d", end),
+		fmt.Sprintf("atrim=start_sample=%d:end_sample=%d", start, end),
+		"asetpts=N",
+		fmt.Sprintf("asplit=%d", len(t.Audio)),
 	}, ","))
-	for i := range p.Audio {
+	for i := range t.Audio {
 		fmt.Fprintf(&graph, "[a%d]", i)
 	}
 	return graph.String()
@@ -154,28 +231,32 @@ func fragmented(flags string) []string {
 // videoCut divides a chunk into the plan's segments.
 func videoCut(p plan.Plan, c plan.Chunk) cmaf.Cut {
 	_, frame := p.Source.Video.Rate.Timescale()
-	segment := p.SegmentFrames()
+	first, end := p.Span(c)
 	return cmaf.Cut{
-		First:    p.FirstSegment(c),
+		First:    first,
 		Start:    uint64(c.First) * uint64(frame),
-		Ends:     func(n int) int { return int(segment) * (n + 1) },
+		Ends:     func(n int) int { return int(p.Start(first+n+1) - c.First) },
 		Fragment: int(p.GOP),
-		Segments: int((c.End - c.First + segment - 1) / segment),
+		Segments: end - first,
 	}
 }
 
-// audioCut divides the sound at the AAC frames nearest to the ends of the picture's segments.
-func audioCut(p plan.Plan) cmaf.Cut {
-	return cmaf.Cut{
-		// The first frame is the encoder's run-up; what it says comes again in the second.
-		Skip: 1,
-		Ends: func(n int) int {
-			end := p.Source.Video.Rate.Seconds(p.SegmentFrames() * int64(n+1))
-			return int(math.Round(end * sampleRate / aacFrame))
-		},
+// audioCut divides a part of the sound at the AAC frames nearest to the ends of the picture's segments.
+func audioCut(t part) cmaf.Cut {
+	first := t.frame(t.first)
+	cut := cmaf.Cut{
+		// The encoder's own first frame is a run-up as well: what it says comes again in the second.
+		Skip:     1 + int(min(first, runUp)),
+		First:    t.first,
+		Start:    uint64(first) * aacFrame,
+		Ends:     func(n int) int { return int(t.frame(t.first+n+1) - first) },
 		Fragment: math.MaxInt,
-		Segments: p.Segments(),
+		Segments: t.end - t.first,
 	}
+	if t.end < t.Segments() {
+		cut.Limit = cut.Ends(cut.Segments - 1)
+	}
+	return cut
 }
 
 func float(f float64) string { return strconv.FormatFloat(f, 'f', 6, 64) }

@@ -51,7 +51,13 @@ func TestArguments(t *testing.T) {
 			write(fmt.Sprintf("chunk %d", c.Number), inputArgs(in), []string{"-filter_complex", videoGraph(p, c)}, e.videoArgs(p, 0), e.videoArgs(p, 1))
 		}
 	}
-	write("sound", inputArgs(ffmpeg.Input{URL: "http://127.0.0.1:1/UPLOAD", Demuxer: "mov"}), []string{"-filter_complex", audioGraph(p)}, audioArgs(p, 0), audioArgs(p, 1))
+	for _, sound := range []struct {
+		title  string
+		chunks []plan.Chunk
+	}{{"sound of the first chunk", p.Chunks[:1]}, {"sound of the rest", p.Chunks[1:]}} {
+		in := ffmpeg.Input{URL: "http://127.0.0.1:1/UPLOAD", Demuxer: "mov"}
+		write(sound.title, inputArgs(in), []string{"-filter_complex", audioGraph(newPart(p, sound.chunks))}, audioArgs(p, 0), audioArgs(p, 1))
+	}
 
 	file := filepath.Join("testdata", "arguments.txt")
 	if *update {
@@ -70,7 +76,7 @@ func TestArguments(t *testing.T) {
 
 func TestFormatsWithoutAnIndexAreReadFromFurtherBack(t *testing.T) {
 	p := sample(t)
-	c := p.Chunks[2] // at 36.036 s
+	c := plan.Chunk{First: 1080, End: 1260} // at 36.036 s
 	for demuxer, want := range map[string]string{"mov": "35.286000", "matroska": "35.286000", "mpegts": "16.286000", "flv": "16.286000"} {
 		p.Source.Demuxer = demuxer
 		tries := seeks(p, c)
@@ -82,11 +88,34 @@ func TestFormatsWithoutAnIndexAreReadFromFurtherBack(t *testing.T) {
 
 func TestPictureAndSoundAreCutTogether(t *testing.T) {
 	p := sample(t)
-	sound := audioCut(p)
-	for n := range p.Segments() - 1 {
-		picture := p.Source.Video.Rate.Seconds(p.SegmentFrames() * int64(n+1))
-		if off := picture - float64(sound.Ends(n))*aacFrame/sampleRate; off > 0.011 || off < -0.011 {
-			t.Errorf("segment %d of the sound ends %.4f s away from the picture's", n, off)
+	for _, chunks := range [][]plan.Chunk{p.Chunks, p.Chunks[:1], p.Chunks[2:4]} {
+		sound := newPart(p, chunks)
+		cut := audioCut(sound)
+		for n := range cut.Segments {
+			picture := p.Source.Video.Rate.Seconds(p.Start(sound.first + n + 1))
+			end := float64(cut.Start)/sampleRate + float64(cut.Ends(n))*aacFrame/sampleRate
+			if off := picture - end; off > 0.011 || off < -0.011 {
+				t.Errorf("segment %d of the sound ends %.4f s away from the picture's", n, off)
+			}
+		}
+	}
+}
+
+func TestSoundIsSoughtOnlyDeepInAVideo(t *testing.T) {
+	p := sample(t)
+	p.Frames = 30 * 600
+	for _, c := range []struct {
+		demuxer string
+		segment int
+		want    string
+	}{{"mov", 0, ""}, {"mov", 5, ""}, {"mov", 50, "292.818000"}, {"matroska", 50, "292.818000"}, {"mpegts", 50, ""}} {
+		p.Source.Demuxer = c.demuxer
+		got := ""
+		if at := soundSeek(part{p, c.segment, p.Segments()}); at != nil {
+			got = float(*at)
+		}
+		if got != c.want {
+			t.Errorf("%s, segment %d: %q, want %q", c.demuxer, c.segment, got, c.want)
 		}
 	}
 }

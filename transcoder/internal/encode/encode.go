@@ -1,8 +1,8 @@
 // Package encode makes CMAF segments out of an upload: one FFmpeg process a task, one decode for all renditions.
 //
-// [Encoder.Chunk] encodes a time range of the picture in every rung of the ladder, [Encoder.Audio] the whole of the sound
-// in every bit rate. Both hand segments on while the process runs; what becomes of them is the sink's business. The
-// arguments are made by pure functions in args.go, each with its reason.
+// [Encoder.Picture] encodes a chunk in every rung of the ladder, [Encoder.Sound] the sound of one or more chunks in every
+// bit rate. Both hand segments on while the process runs; what becomes of them is the sink's business. The arguments are
+// made by pure functions in args.go, each with its reason.
 package encode
 
 import (
@@ -35,12 +35,12 @@ type Sink interface {
 // Progress is told the finished share of a task, from 0 to 1.
 type Progress func(share float64)
 
-// Chunk encodes one chunk of the picture. It delivers exactly the chunk's frames, or fails: with a [job.Failure] of
+// Picture encodes one chunk. It delivers exactly the chunk's frames, or fails: with a [job.Failure] of
 // [job.SourceTruncated] where the upload holds fewer pictures than it promised.
-func (e Encoder) Chunk(ctx context.Context, p plan.Plan, c plan.Chunk, url string, sink Sink, progress Progress) error {
+func (e Encoder) Picture(ctx context.Context, p plan.Plan, c plan.Chunk, url string, sink Sink, progress Progress) error {
 	want := int(c.End - c.First)
 	for _, seek := range seeks(p, c) {
-		got, err := e.chunk(ctx, p, c, ffmpeg.Input{URL: url, Demuxer: p.Source.Demuxer, Seek: seek}, sink, progress)
+		got, err := e.picture(ctx, p, c, ffmpeg.Input{URL: url, Demuxer: p.Source.Demuxer, Seek: seek}, sink, progress)
 		if err != nil {
 			return err
 		}
@@ -53,8 +53,8 @@ func (e Encoder) Chunk(ctx context.Context, p plan.Plan, c plan.Chunk, url strin
 		"The video ends before the %.1f s that its headers promise: upload the complete file again.", p.Duration())}
 }
 
-// chunk returns the smallest number of frames that a rendition got.
-func (e Encoder) chunk(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmpeg.Input, sink Sink, progress Progress) (int, error) {
+// picture returns the smallest number of frames that a rendition got.
+func (e Encoder) picture(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmpeg.Input, sink Sink, progress Progress) (int, error) {
 	least := atomic.Int64{}
 	least.Store(math.MaxInt64)
 	cut := videoCut(p, c)
@@ -71,14 +71,16 @@ func (e Encoder) chunk(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmpeg
 		})
 	}
 	input := append(inputArgs(in), "-filter_complex", videoGraph(p, c))
-	err := e.Tools.Run(ctx, input, outputs, share(progress, p.Source.Video.Rate.Seconds(c.End-c.First)))
+	seconds := p.Source.Video.Rate.Seconds(c.End - c.First)
+	err := e.Tools.Run(ctx, ffmpeg.Options{Nice: nice(c), Limit: limit(seconds)}, input, outputs, share(progress, seconds))
 	return int(least.Load()), err
 }
 
-// Audio encodes the whole of the sound. In one piece, because each AAC encoder needs a run-up, which would be heard at
-// the joins of chunks.
-func (e Encoder) Audio(ctx context.Context, p plan.Plan, url string, sink Sink, progress Progress) error {
-	cut := audioCut(p)
+// Sound encodes the sound of chunks that follow each other, in one piece: each AAC encoder needs a run-up, and the fewer
+// joins the better.
+func (e Encoder) Sound(ctx context.Context, p plan.Plan, chunks []plan.Chunk, url string, sink Sink, progress Progress) error {
+	t := newPart(p, chunks)
+	cut := audioCut(t)
 	var outputs []ffmpeg.Output
 	for i, a := range p.Audio {
 		outputs = append(outputs, ffmpeg.Output{
@@ -89,9 +91,9 @@ func (e Encoder) Audio(ctx context.Context, p plan.Plan, url string, sink Sink, 
 			},
 		})
 	}
-	in := ffmpeg.Input{URL: url, Demuxer: p.Source.Demuxer}
-	input := append(inputArgs(in), "-filter_complex", audioGraph(p))
-	return e.Tools.Run(ctx, input, outputs, share(progress, p.Duration()))
+	in := ffmpeg.Input{URL: url, Demuxer: p.Source.Demuxer, Seek: soundSeek(t)}
+	input := append(inputArgs(in), "-filter_complex", audioGraph(t))
+	return e.Tools.Run(ctx, ffmpeg.Options{Nice: nice(chunks[0]), Limit: limit(p.Duration())}, input, outputs, share(progress, t.seconds()))
 }
 
 func deliver(ctx context.Context, sink Sink, rendition string) cmaf.Sink {

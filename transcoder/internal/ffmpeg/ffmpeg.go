@@ -1,9 +1,10 @@
 // Package ffmpeg runs FFmpeg's programs; it is the only package that starts processes.
 //
 // A process gets an argument vector that Weir wrote (never a shell, never text from outside), an empty environment, its own
-// process group and no standard input. It ends with its context, with its parent, or when it makes no progress for a
-// minute, and nothing of its group outlives the call. Start at [Tools.Run]; [Input] holds the arguments that every reader
-// of an upload shares. What to encode is the business of the caller.
+// process group and no standard input. The kernel bounds its memory and refuses it every write to a file. It ends with its
+// context, with its parent, when its time is over, or when it makes no progress for a minute, and nothing of its group
+// outlives the call. Start at [Tools.Run]; [Input] holds the arguments that every reader of an upload shares. What to
+// encode is the business of the caller.
 package ffmpeg
 
 import (
@@ -16,7 +17,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,10 +40,15 @@ const (
 // Tools are the programs to run.
 type Tools struct {
 	ffmpeg, ffprobe string
+	// Memory is the address space of one process in bytes. A program that wants more fails.
+	Memory int64
 }
 
-// Find looks for ffmpeg and ffprobe on the PATH.
-func Find() (Tools, error) {
+// Find looks for ffmpeg and ffprobe on the PATH. Each process gets memory bytes of address space; see [DefaultMemory].
+func Find(memory int64) (Tools, error) {
+	if memory <= 0 {
+		return Tools{}, fmt.Errorf("%d bytes of memory are not enough for ffmpeg: %d are for any upload", memory, DefaultMemory)
+	}
 	ffmpeg, err := exec.LookPath("ffmpeg")
 	if err != nil {
 		return Tools{}, errors.New("ffmpeg is not on the PATH: install it, on Debian with \"apt-get install ffmpeg\"")
@@ -49,7 +57,7 @@ func Find() (Tools, error) {
 	if err != nil {
 		return Tools{}, errors.New("ffprobe is not on the PATH: it comes with ffmpeg")
 	}
-	return Tools{ffmpeg: ffmpeg, ffprobe: ffprobe}, nil
+	return Tools{ffmpeg: ffmpeg, ffprobe: ffprobe, Memory: memory}, nil
 }
 
 // Error is a program that failed by itself: not because it was told to end.
@@ -63,6 +71,14 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s: %s", e.Program, e.Reason, e.Stderr)
 }
 
+// Options are how a process runs beside others.
+type Options struct {
+	// Nice is its niceness, from 0, as the transcoder itself, to 19, only when nobody else wants the processor.
+	Nice int
+	// Limit is how long it may take by the clock on the wall; 0 is as long as it makes progress.
+	Limit time.Duration
+}
+
 // Output is a stream that FFmpeg writes and the caller reads while it is written.
 type Output struct {
 	// Args come before the output's own name: maps, codecs and format.
@@ -74,7 +90,9 @@ type Output struct {
 // Run runs ffmpeg on an input into pipes. Each value that progress gets is the output time in seconds that is finished;
 // it may be nil. A failure of the program is an [*Error]; otherwise the error is that of an Output's Read, or the
 // context's cause.
-func (t Tools) Run(ctx context.Context, input []string, outputs []Output, progress func(seconds float64)) error {
+func (t Tools) Run(
+	ctx context.Context, options Options, input []string, outputs []Output, progress func(seconds float64),
+) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -93,8 +111,13 @@ func (t Tools) Run(ctx context.Context, input []string, outputs []Output, progre
 		return fmt.Errorf("open pipes for ffmpeg: %w", p.err)
 	}
 
-	dog := watch(stallTimeout, func() { cancel(errStalled) })
+	var started process
+	dog := watch(stallTimeout, started.worked, func() { cancel(errStalled) })
 	defer dog.stop()
+	if options.Limit > 0 {
+		overdue := verdict(fmt.Sprintf("was not done after %v and was ended", options.Limit))
+		defer time.AfterFunc(options.Limit, func() { cancel(overdue) }).Stop()
+	}
 
 	var readers errgroup.Group
 	readers.Go(func() error {
@@ -116,7 +139,7 @@ func (t Tools) Run(ctx context.Context, input []string, outputs []Output, progre
 		})
 	}
 
-	err := run(ctx, t.ffmpeg, args, nil, p.writers)
+	err := t.run(ctx, t.ffmpeg, args, options.Nice, &started, nil, p.writers)
 	p.closeWriters()
 	readErr := readers.Wait()
 	if err == nil {
@@ -130,14 +153,21 @@ func (t Tools) Probe(ctx context.Context, args []string) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, errStalled)
 	defer cancel()
 	var out bytes.Buffer
-	err := run(ctx, t.ffprobe, append([]string{"-hide_banner", "-loglevel", "error"}, args...), &out, nil)
+	err := t.run(ctx, t.ffprobe, append([]string{"-hide_banner", "-loglevel", "error"}, args...), 0, &process{}, &out, nil)
 	return out.Bytes(), err
 }
 
-var errStalled = errors.New("made no progress and was ended")
+// verdict is why a program was ended that is itself to blame.
+type verdict string
+
+func (v verdict) Error() string { return string(v) }
+
+const errStalled verdict = "made no progress and was ended"
 
 // run starts a program and waits until it and its pipes are done.
-func run(ctx context.Context, program string, args []string, stdout io.Writer, files []*os.File) error {
+func (t Tools) run(
+	ctx context.Context, program string, args []string, nice int, started *process, stdout io.Writer, files []*os.File,
+) error {
 	// The kernel sends the parent-death signal when the thread that started the child ends, so the thread is kept
 	// until the child is gone (golang/go#27505).
 	runtime.LockOSThread()
@@ -150,24 +180,66 @@ func run(ctx context.Context, program string, args []string, stdout io.Writer, f
 	cmd.Stderr = stderr
 	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	ended := false // by us; the call that sets it happens before Run returns
+	kill := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	ended := false // by the context; the call that sets it happens before Wait returns
 	cmd.Cancel = func() error {
 		ended = true
-		return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		return kill()
 	}
 	cmd.WaitDelay = killGrace
 
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		// Until it is waited for, its number is nobody else's, even if it is gone.
+		started.pid.Store(int64(cmd.Process.Pid))
+		unlimited := limit(cmd.Process.Pid, nice, t.Memory)
+		if unlimited != nil {
+			_ = kill() // it may be gone already
+		}
+		err = cmd.Wait()
+		if unlimited != nil {
+			return fmt.Errorf("limit %s: %w", filepath.Base(program), unlimited)
+		}
+	}
 	if err == nil {
 		return nil
 	}
-	if cause := context.Cause(ctx); cause != nil && (ended || cmd.Process == nil) && !errors.Is(cause, errStalled) {
-		return cause
-	} else if ended {
+	if cause := context.Cause(ctx); cause != nil && (ended || cmd.Process == nil) {
+		if blamed := verdict(""); !errors.As(cause, &blamed) {
+			return cause
+		}
 		err = cause
 	}
 	return &Error{Program: filepath.Base(program), Reason: err.Error(), Stderr: stderr.String()}
 }
+
+// process is one that was started, perhaps.
+type process struct{ pid atomic.Int64 }
+
+// worked is the processor time that the process has used, to a hundredth of a second (proc(5), utime and stime).
+func (p *process) worked() time.Duration {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid.Load()))
+	if err != nil {
+		return 0
+	}
+	// The name, in brackets, may hold anything; what comes after it is numbers from the third field on.
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	var ticks int64
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * (time.Second / clockTicks)
+}
+
+// clockTicks is Linux's USER_HZ, the same on all of Go's architectures.
+const clockTicks = 100
 
 // pipes are the files that a child writes to; its first one is descriptor 3.
 type pipes struct {

@@ -18,7 +18,7 @@ import (
 
 func tools(t *testing.T) ffmpeg.Tools {
 	t.Helper()
-	tools, err := ffmpeg.Find()
+	tools, err := ffmpeg.Find(ffmpeg.DefaultMemory)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,8 +27,9 @@ func tools(t *testing.T) ffmpeg.Tools {
 
 // endless is an input that never ends, and output what is made of it.
 var (
-	endless = []string{"-f", "lavfi", "-i", "testsrc2=s=64x64"}
-	output  = []string{"-c:v", "rawvideo", "-f", "rawvideo"}
+	endless   = []string{"-f", "lavfi", "-i", "testsrc2=s=64x64"}
+	output    = []string{"-c:v", "rawvideo", "-f", "rawvideo"}
+	discarded = []ffmpeg.Output{{Args: output, Read: discard}}
 )
 
 func discard(r io.Reader) error { _, err := io.Copy(io.Discard, r); return err }
@@ -39,7 +40,8 @@ func TestOutputsAndProgressArrive(t *testing.T) {
 	read := func(i int) func(io.Reader) error {
 		return func(r io.Reader) (err error) { sizes[i], err = io.Copy(io.Discard, r); return err }
 	}
-	err := tools(t).Run(t.Context(), []string{"-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=3"}, []ffmpeg.Output{
+	input := []string{"-f", "lavfi", "-i", "testsrc2=s=64x64:r=10:d=3"}
+	err := tools(t).Run(t.Context(), ffmpeg.Options{}, input, []ffmpeg.Output{
 		{Args: slices.Concat(output, []string{"-pix_fmt", "gray"}), Read: read(0)},
 		{Args: slices.Concat(output, []string{"-pix_fmt", "rgb24"}), Read: read(1)},
 	}, func(seconds float64) { last = seconds })
@@ -49,12 +51,14 @@ func TestOutputsAndProgressArrive(t *testing.T) {
 }
 
 func TestAProgramThatFailsSaysWhy(t *testing.T) {
-	err := tools(t).Run(t.Context(), []string{"-i", "/none.mp4"}, []ffmpeg.Output{{Args: output, Read: func(r io.Reader) error {
+	complain := func(r io.Reader) error {
 		if err := discard(r); err != nil {
 			return err
 		}
 		return errors.New("the reader's complaint that nothing came")
-	}}}, nil)
+	}
+	outputs := []ffmpeg.Output{{Args: output, Read: complain}}
+	err := tools(t).Run(t.Context(), ffmpeg.Options{}, []string{"-i", "/none.mp4"}, outputs, nil)
 	var failed *ffmpeg.Error
 	if !errors.As(err, &failed) || failed.Program != "ffmpeg" || !strings.Contains(failed.Stderr, "No such file") {
 		t.Errorf("got %v", err)
@@ -66,7 +70,7 @@ func TestAProgramThatFailsSaysWhy(t *testing.T) {
 
 func TestAReaderThatFailsEndsTheProgram(t *testing.T) {
 	mine := errors.New("the bucket is away")
-	err := tools(t).Run(t.Context(), endless, []ffmpeg.Output{
+	err := tools(t).Run(t.Context(), ffmpeg.Options{}, endless, []ffmpeg.Output{
 		{Args: output, Read: func(r io.Reader) error {
 			if _, err := io.CopyN(io.Discard, r, 1<<16); err != nil {
 				return err
@@ -84,11 +88,11 @@ func TestTheContextEndsTheProgram(t *testing.T) {
 	mine := errors.New("the node ends")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(200*time.Millisecond, func() { cancel(mine) })
-	err := tools(t).Run(ctx, endless, []ffmpeg.Output{{Args: output, Read: discard}}, nil)
+	err := tools(t).Run(ctx, ffmpeg.Options{}, endless, discarded, nil)
 	if !errors.Is(err, mine) {
 		t.Errorf("got %v", err)
 	}
-	if err := tools(t).Run(ctx, endless, []ffmpeg.Output{{Args: output, Read: discard}}, nil); !errors.Is(err, mine) {
+	if err := tools(t).Run(ctx, ffmpeg.Options{}, endless, discarded, nil); !errors.Is(err, mine) {
 		t.Errorf("started when it was over already: %v", err)
 	}
 }
@@ -111,7 +115,7 @@ func TestAnImpostorFetchesNothing(t *testing.T) {
 	for _, demuxer := range []string{"mov", "matroska", "mpegts", "avi", "flv", "ogg", "asf", "mpeg"} {
 		in := ffmpeg.Input{URL: s.URL + "/video.mp4", Demuxer: demuxer}
 		_, _ = tools(t).Probe(t.Context(), append([]string{"-show_packets"}, in.ProbeArgs()...))
-		_ = tools(t).Run(t.Context(), in.Args(), []ffmpeg.Output{{Args: output, Read: discard}}, nil)
+		_ = tools(t).Run(t.Context(), ffmpeg.Options{}, in.Args(), discarded, nil)
 		in.URL = s.URL + "/redirected"
 		_, _ = tools(t).Probe(t.Context(), in.ProbeArgs())
 	}
@@ -120,7 +124,7 @@ func TestAnImpostorFetchesNothing(t *testing.T) {
 	}
 	args := ffmpeg.Input{URL: s.URL + "/video.mp4", Demuxer: "mov"}.Args()
 	i := slices.Index(args, "-f")
-	_ = tools(t).Run(t.Context(), slices.Delete(args, i, i+2), []ffmpeg.Output{{Args: output, Read: discard}}, nil)
+	_ = tools(t).Run(t.Context(), ffmpeg.Options{}, slices.Delete(args, i, i+2), discarded, nil)
 	if fetched.Load() == 0 {
 		t.Error("the mutant fetched nothing: the test proves nothing")
 	}

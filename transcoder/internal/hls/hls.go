@@ -21,16 +21,32 @@ const version = 7
 // precision is the number of decimals of a duration: a microsecond, so that sums stay within a frame.
 const precision = 6
 
-// Media writes a rendition's media playlist: VOD, complete, with the target duration that all renditions of a video share
-// (RFC 8216, section 4.3.3.1).
-func Media(r media.Rendition, target int) ([]byte, error) {
+// Kind is what a player may expect of a playlist.
+type Kind int
+
+// The kinds (RFC 8216, section 4.3.3.5). A media playlist is an Event while segments are added at its end, and VOD when all
+// are there.
+const (
+	Event Kind = iota
+	VOD
+)
+
+// beginning is a start offset of 0, which the library would leave out if it were exactly that.
+const beginning = 1e-9
+
+// Media writes a rendition's media playlist with the target duration that all renditions of a video share (RFC 8216, section
+// 4.3.3.1). As an Event, it asks players to start at its beginning; they would start at its end otherwise.
+func Media(r media.Rendition, target int, kind Kind) ([]byte, error) {
 	p, err := m3u8.NewMediaPlaylist(0, uint(max(len(r.Segments), 1)))
 	if err != nil {
 		return nil, fmt.Errorf("write the playlist of %s: %w", r.Name, err)
 	}
 	p.SetVersion(version)
 	p.SetWritePrecision(precision)
-	p.MediaType = m3u8.VOD
+	p.MediaType, p.StartTime = m3u8.EVENT, beginning
+	if kind == VOD {
+		p.MediaType, p.StartTime = m3u8.VOD, 0
+	}
 	p.SetDefaultMap(r.Init, 0, 0)
 	for _, s := range r.Segments {
 		if err := p.Append(s.Name, r.Seconds(s.Ticks), ""); err != nil {
@@ -38,29 +54,21 @@ func Media(r media.Rendition, target int) ([]byte, error) {
 		}
 	}
 	p.TargetDuration = uint(target)
-	p.Close()
+	if kind == VOD {
+		p.Close()
+	}
 	return p.Encode().Bytes(), nil
 }
 
-// TargetDuration is the longest segment of all renditions in whole seconds, rounded as RFC 8216, section 4.3.3.1, says.
-func TargetDuration(renditions []media.Rendition) int {
-	target := 1
-	for _, r := range renditions {
-		for _, s := range r.Segments {
-			target = max(target, int(math.Round(r.Seconds(s.Ticks))))
-		}
-	}
-	return target
-}
-
 // Master writes the multivariant playlist: a variant for each rung of the plan, highest first, with the audio rendition
-// that goes with it. playlist is the name of the media playlists in the renditions' folders.
-func Master(p plan.Plan, renditions []media.Rendition, playlist string) ([]byte, error) {
+// that goes with it. playlist is the name of the media playlists in the renditions' folders. As long as these grow, the
+// bandwidths are the upper bounds of what may come; then they are measured.
+func Master(p plan.Plan, renditions []media.Rendition, playlist string, kind Kind) ([]byte, error) {
 	byName := make(map[string]media.Rendition, len(renditions))
 	for _, r := range renditions {
 		byName[r.Name] = r
 	}
-	target := TargetDuration(renditions)
+	target := p.TargetDuration()
 	master := m3u8.NewMasterPlaylist()
 	master.SetVersion(version)
 	master.SetIndependentSegments(true)
@@ -88,6 +96,9 @@ func Master(p plan.Plan, renditions []media.Rendition, playlist string) ([]byte,
 				Type: "AUDIO", GroupId: v.Audio, Name: "Default", URI: path.Join(v.Audio, playlist),
 				Default: true, Autoselect: true, Channels: &m3u8.Channels{Amount: 2},
 			}}
+		}
+		if kind == Event {
+			peak, average = max(peak, p.Bound(v)), 0
 		}
 		params.Bandwidth, params.AverageBandwidth = uint32(peak), uint32(average)
 		master.Append(path.Join(v.Name, playlist), nil, params)

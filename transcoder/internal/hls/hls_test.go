@@ -19,12 +19,14 @@ var update = flag.Bool("update", false, "write the golden files")
 // video is what a 15 s NTSC source in two rungs with sound turns into.
 func video() (plan.Plan, []media.Rendition) {
 	p := plan.Plan{
+		Frames: 450, GOP: 60,
 		Source: media.Source{Video: media.Video{Rate: media.Rate{Num: 30000, Den: 1001}}},
 		Video: []plan.VideoRendition{
-			{Name: "720p", Width: 1280, Height: 720, Audio: "audio_128k"},
-			{Name: "480p", Width: 854, Height: 480, Audio: "audio_128k"}, // one audio rendition for two variants
-			{Name: "360p", Width: 640, Height: 360, Audio: "audio_96k"},
+			{Name: "720p", Width: 1280, Height: 720, Bitrate: 2_800_000, Audio: "audio_128k"},
+			{Name: "480p", Width: 854, Height: 480, Bitrate: 1_400_000, Audio: "audio_128k"}, // one audio rendition for two variants
+			{Name: "360p", Width: 640, Height: 360, Bitrate: 800_000, Audio: "audio_96k"},
 		},
+		Audio: []plan.AudioRendition{{Name: "audio_128k", Bitrate: 128_000}, {Name: "audio_96k", Bitrate: 96_000}},
 	}
 	r := func(name, codecs string, scale uint32, ticks []uint64, sizes []int64) media.Rendition {
 		r := media.Rendition{Name: name, Codecs: codecs, Timescale: scale, Init: "init_0a.mp4", InitBytes: 800}
@@ -46,20 +48,25 @@ func video() (plan.Plan, []media.Rendition) {
 
 func TestPlaylists(t *testing.T) {
 	p, renditions := video()
-	master, err := hls.Master(p, renditions, "playlist.m3u8")
-	if err != nil {
-		t.Fatal(err)
+	for _, kind := range []struct {
+		hls.Kind
+		prefix string
+	}{{hls.Event, "growing_"}, {hls.VOD, ""}} {
+		master, err := hls.Master(p, renditions, "playlist.m3u8", kind.Kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, kind.prefix+"master.m3u8", master)
+		picture, err := hls.Media(renditions[0], p.TargetDuration(), kind.Kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, kind.prefix+"720p.m3u8", picture)
 	}
-	golden(t, "master.m3u8", master)
-	picture, err := hls.Media(renditions[0], hls.TargetDuration(renditions))
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "720p.m3u8", picture)
 	for i := range p.Video {
 		p.Video[i].Audio = ""
 	}
-	silent, err := hls.Master(p, renditions[:3], "playlist.m3u8")
+	silent, err := hls.Master(p, renditions[:3], "playlist.m3u8", hls.VOD)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +90,25 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("%s:\n got\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+// A player that has read a growing playlist finds all of it again in the next one, to the byte.
+func TestAGrowingPlaylistIsOnlyAppendedTo(t *testing.T) {
+	p, renditions := video()
+	r := renditions[0]
+	var before []byte
+	for n := range r.Segments {
+		grown := r
+		grown.Segments = r.Segments[:n+1]
+		list, err := hls.Media(grown, p.TargetDuration(), hls.Event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasPrefix(list, before) || len(list) <= len(before) {
+			t.Errorf("after\n%s\ncomes\n%s", before, list)
+		}
+		before = list
 	}
 }
 
@@ -115,7 +141,7 @@ func TestBandwidthIsMeasured(t *testing.T) {
 
 func TestAMissingRenditionIsAnError(t *testing.T) {
 	p, renditions := video()
-	if _, err := hls.Master(p, renditions[1:], "playlist.m3u8"); err == nil {
+	if _, err := hls.Master(p, renditions[1:], "playlist.m3u8", hls.VOD); err == nil {
 		t.Error("a master playlist was written that names a rendition which is not there")
 	}
 }

@@ -7,6 +7,7 @@ var (
 	ErrInvalid  = errors.New("invalid request")
 	ErrNotFound = errors.New("not found")
 	ErrConflict = errors.New("conflict")
+	ErrBusy     = errors.New("busy") // the video is being worked on, or its remains are being removed
 )
 
 // A Code names, for programs, why a video failed.

@@ -1,5 +1,5 @@
 // Package job holds the words for work: what a backend asks for (Spec), the record of how far it has come (Job), how it
-// ended (Failure), and the error kinds that every other package speaks in.
+// ended (Failure), what is told of it (Notice, Event), and the error kinds that every other package speaks in.
 //
 // A Job is one video's request. It lives as one JSON object in the bucket, jobs/{video_id}.json, and nothing but that
 // object says what state a video is in. This package imports the standard library alone and does no IO.
@@ -13,36 +13,46 @@ import (
 // A State is how far a video has come.
 type State string
 
-// The states of a video. A job moves down this list; it ends as Processed or as Failed.
+// The states of a video. A job moves down this list; it ends as Processed or as Failed. Deleted may come at any time.
 const (
 	Queued     State = "queued"     // accepted, nothing done yet
 	Processing State = "processing" // a node walks the write line
-	Playable   State = "playable"   // the master playlist is there
+	Playable   State = "playable"   // the master playlist is there; the rest of the video follows
 	Processed  State = "processed"  // everything is there
 	Failed     State = "failed"     // it cannot be done; Job.Failure says why
+	Deleted    State = "deleted"    // somebody does not want it any more
 )
 
-// Ended tells whether nothing will change the state any more.
-func (s State) Ended() bool { return s == Processed || s == Failed }
-
-// Watchable tells whether a player can play the video.
-func (s State) Watchable() bool { return s == Playable || s == Processed }
+// Ended tells whether the job's work is over.
+func (s State) Ended() bool { return s == Processed || s == Failed || s == Deleted }
 
 // A Job is the record of one video's request.
 type Job struct {
 	Spec
-	// Run names this walk of the line. A job that failed and is posted again gets a new one, so that nothing left over
+	// Run names this walk of the line. A job that is posted again after it ended gets a new one, so that nothing left over
 	// from the old walk, in the bucket or on another node, can be taken for part of the new one.
-	Run       string    `json:"run"`
+	Run string `json:"run"`
+	// Version counts the runs of a video from 1. Each version has media playlists of its own.
+	Version int `json:"version"`
+	// Published is the version that the master playlist leads to; 0 while there is none. While a video is encoded
+	// anew to replace what is there, that is the version before.
+	Published int       `json:"published,omitempty"`
 	State     State     `json:"state"`
-	Progress  float64   `json:"progress"` // percent, 0–100
+	Progress  float64   `json:"progress"`             // percent, 0–100
+	Duration  float64   `json:"duration_s,omitempty"` // known once the job is planned
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
-	EndedAt   time.Time `json:"ended_at,omitzero"`
+	// NotBefore keeps a run waiting until the remains of the one before are gone.
+	NotBefore  time.Time `json:"not_before,omitzero"`
+	PlayableAt time.Time `json:"playable_at,omitzero"`
+	EndedAt    time.Time `json:"ended_at,omitzero"`
+	// SweepAt is when the last unreferenced objects are removed: later than any straggler could write one. Zero when that
+	// was done.
+	SweepAt time.Time `json:"sweep_at,omitzero"`
 
 	Result  *Result  `json:"result,omitempty"`
 	Failure *Failure `json:"error,omitempty"`
-	Notice  Notice   `json:"notice"`
+	Notices []Notice `json:"notices,omitempty"` // what the backend is told, in the order in which it happened
 }
 
 // Ticket identifies one walk of one job; it is what the queue carries.
@@ -53,6 +63,9 @@ type Ticket struct {
 
 // Ticket returns the job's current ticket.
 func (j Job) Ticket() Ticket { return Ticket{VideoID: j.VideoID, Run: j.Run} }
+
+// String is the ticket's name in the queue.
+func (t Ticket) String() string { return t.VideoID + "." + t.Run }
 
 // Result says what was published.
 type Result struct {
@@ -73,18 +86,21 @@ type Rendition struct {
 	AverageBandwidth int64 `json:"average_bandwidth"`
 }
 
-// Notice records how the backend was told of the end.
-type Notice struct {
-	// EventID is the webhook-id: the same on every attempt, so that a receiver can drop repeats.
-	EventID     string     `json:"event_id,omitempty"`
-	Attempts    int        `json:"attempts,omitempty"`
-	DeliveredAt *time.Time `json:"delivered_at,omitempty"`
-	LastError   string     `json:"last_error,omitempty"`
-	GivenUp     bool       `json:"given_up,omitempty"`
-}
+// Watchable tells whether a player can play the video, or the version before it.
+func (j Job) Watchable() bool { return j.Published > 0 }
 
-// Settled tells whether the backend was told or cannot be.
-func (n Notice) Settled() bool { return n.DeliveredAt != nil || n.GivenUp }
+// Replaces tells whether the run is to take the place of a version that is watched meanwhile.
+func (j Job) Replaces() bool { return j.Published > 0 && j.Published < j.Version }
+
+// Closed tells whether nothing is left to do: the job has ended, its remains are swept, and the backend was told.
+func (j Job) Closed() bool {
+	for _, n := range j.Notices {
+		if !n.Settled() {
+			return false
+		}
+	}
+	return j.State.Ended() && j.SweepAt.IsZero()
+}
 
 // Begin moves a queued job to processing.
 func (j *Job) Begin() {
@@ -100,30 +116,58 @@ func (j *Job) Advance(percent float64) {
 	}
 }
 
-// Publish records that the master playlist is there.
-func (j *Job) Publish() {
-	if !j.State.Ended() {
-		j.State = Playable
+// Publish records that the master playlist leads to this version, and that the backend is to be told.
+func (j *Job) Publish(now time.Time) {
+	if j.State.Ended() || j.State == Playable {
+		return
 	}
+	j.State, j.Published, j.PlayableAt = Playable, j.Version, now
+	j.tell(now)
 }
+
+// stragglers is longer than a node that lost its work may go on unnoticed: after it, nothing of a run is written any more.
+const stragglers = 90 * time.Second
+
+// keepReplaced is how long the objects of a replaced version stay for those who are watching it: the longest life of a token.
+const keepReplaced = 24 * time.Hour
 
 // Finish ends the job well. An ended job stays as it is.
-func (j *Job) Finish(r Result) {
+func (j *Job) Finish(r Result, now time.Time) {
 	if j.State.Ended() {
 		return
 	}
-	j.State, j.Progress, j.Result = Processed, 100, &r
-	j.Notice.EventID = j.eventID()
+	j.SweepAt = now.Add(stragglers)
+	if j.Replaces() {
+		j.SweepAt = now.Add(keepReplaced)
+	}
+	j.State, j.Progress, j.Published, j.Result, j.EndedAt = Processed, 100, j.Version, &r, now
+	j.tell(now)
 }
 
-// Fail ends the job badly. An ended job stays as it is.
-func (j *Job) Fail(f Failure) {
+// Fail ends the job badly. An ended job stays as it is. The version that was to be replaced stays published.
+func (j *Job) Fail(f Failure, now time.Time) {
 	if j.State.Ended() {
 		return
 	}
-	j.State, j.Failure = Failed, &f
-	j.Notice.EventID = j.eventID()
+	if !j.Replaces() {
+		j.Published = 0
+	}
+	j.State, j.Failure, j.EndedAt, j.SweepAt = Failed, &f, now, now.Add(stragglers)
+	j.tell(now)
 }
 
-// eventID depends on nothing but the walk and its end: a node that ends the same job twice tells of one event.
+// Delete ends the job and all that was published of it. Nothing more is told: who deletes knows.
+func (j *Job) Delete(now time.Time) {
+	if j.State == Deleted {
+		return
+	}
+	j.State, j.Published, j.EndedAt, j.SweepAt = Deleted, 0, now, now.Add(stragglers)
+	j.Result, j.Failure, j.Notices = nil, nil, nil
+}
+
+func (j *Job) tell(now time.Time) {
+	j.Notices = append(j.Notices, Notice{EventID: j.eventID(), Type: "video." + string(j.State), At: now})
+}
+
+// eventID depends on nothing but the walk and its state: a node that reports the same twice tells of one event.
 func (j *Job) eventID() string { return fmt.Sprintf("evt_%s_%s_%s", j.VideoID, j.Run, j.State) }

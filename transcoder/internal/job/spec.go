@@ -15,7 +15,12 @@ type Spec struct {
 	VideoID    string `json:"video_id"`
 	Key        string `json:"key"`
 	WebhookURL string `json:"webhook_url"`
+	// Priority is 0 to 100: where work waits, that of a higher priority is done first.
+	Priority int `json:"priority"`
 }
+
+// DefaultPriority is that of a request that names none.
+const DefaultPriority, maxPriority = 50, 100
 
 // maxKey is the longest key that R2 and S3 take, in bytes.
 const maxKey = 1024
@@ -27,7 +32,7 @@ var videoID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // Validate reports every problem of the spec at once; the error wraps [ErrInvalid] and each line says what to do.
 func (s Spec) Validate() error {
-	err := errors.Join(ValidateVideoID(s.VideoID), validateKey(s.Key), validateWebhookURL(s.WebhookURL))
+	err := errors.Join(ValidateVideoID(s.VideoID), validateKey(s.Key), validateWebhookURL(s.WebhookURL), validatePriority(s.Priority))
 	if err == nil {
 		return nil
 	}
@@ -42,6 +47,13 @@ func ValidateVideoID(id string) error {
 		return errors.New("video_id is missing: choose an id for the video, such as \"intro-2024\"")
 	case !videoID.MatchString(id):
 		return errors.New("video_id must be 1 to 128 letters, digits, \"_\" or \"-\"")
+	}
+	return nil
+}
+
+func validatePriority(p int) error {
+	if p < 0 || p > maxPriority {
+		return fmt.Errorf("priority is %d: it must be a number from 0, which can wait, to %d; %d is usual", p, maxPriority, DefaultPriority)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 
 	"weir/transcoder/internal/media"
 )
@@ -14,15 +15,19 @@ import (
 const (
 	// gopSeconds is the distance of key frames (Apple HLS authoring rule 1.13).
 	gopSeconds = 2
-	// segmentGOPs makes segments of 6 s (rules 7.5 and 7.6).
+	// segmentGOPs makes segments of 6 s (rules 7.5 and 7.6), all but the first, which is a single GOP: the sooner it is
+	// encoded, the sooner the video can be watched.
 	segmentGOPs = 3
 	// maxChunkSegments makes chunks of at most about a minute: little to lose in a crash, and the cost of starting an
 	// encoder is nothing beside it.
 	maxChunkSegments = 10
-	// minChunks is how many chunks a short video is cut into where it has the segments, so that several cores work on it.
-	minChunks = 4
+	// tailChunks is how many chunks the rest of a video is cut into at least. So chunks become shorter towards the end, and
+	// no node is left with a long one when the others have nothing to do.
+	tailChunks = 4
 	// maxLead is how much sound before the first picture is cut off, in seconds: encoders' run-ups, and no more.
 	maxLead = 0.1
+	// soundSlack is by how much a segment of sound may be longer than its picture, in seconds: three AAC frames.
+	soundSlack = 0.064
 )
 
 // Plan is how one source is encoded. All nodes share it; it never changes.
@@ -41,7 +46,8 @@ type Plan struct {
 	GOP   int64            `json:"gop"`
 	Video []VideoRendition `json:"video"` // the ladder, highest first
 	Audio []AudioRendition `json:"audio"` // one a bit rate that the ladder asks for, highest first
-	// Chunks are the time ranges that are encoded side by side. They touch and cover all frames.
+	// Chunks are the time ranges that are encoded side by side. They touch and cover all frames. The first is one segment,
+	// which is playable soon; then they become longer.
 	Chunks []Chunk `json:"chunks"`
 }
 
@@ -84,31 +90,66 @@ func Make(key, etag string, size int64, source media.Source, ladder Ladder) Plan
 		GOP:    max(rate.Frames(gopSeconds), 1),
 	}
 	p.Video, p.Audio = ladder.fit(source)
-	p.Chunks = cut(p.Frames, p.SegmentFrames())
+	p.Chunks = p.cut()
 	return p
 }
 
-// cut divides frames into chunks of whole segments; the last chunk takes what is left.
-func cut(frames, segment int64) []Chunk {
-	segments := (frames + segment - 1) / segment
-	size := min(max((segments+minChunks-1)/minChunks, 1), maxChunkSegments) * segment
+// cut divides the frames into chunks of whole segments; the last chunk takes what is left.
+func (p Plan) cut() []Chunk {
 	var chunks []Chunk
-	for first := int64(0); first < frames; first += size {
-		chunks = append(chunks, Chunk{Number: len(chunks), First: first, End: min(first+size, frames)})
+	segments := p.Segments()
+	for segment, size, growing := 0, 1, 1; segment < segments; {
+		end := min(segment+size, segments)
+		chunks = append(chunks, Chunk{Number: len(chunks), First: p.Start(segment), End: p.Start(end)})
+		size = max(min(growing, (segments-end+tailChunks-1)/tailChunks), 1)
+		segment, growing = end, min(2*growing, maxChunkSegments)
 	}
 	return chunks
 }
 
-// SegmentFrames is the number of frames in a full segment.
-func (p Plan) SegmentFrames() int64 { return p.GOP * segmentGOPs }
+// Start is the frame at which a segment starts; that of the segment after the last is the end of the video.
+func (p Plan) Start(segment int) int64 {
+	if segment == 0 {
+		return 0
+	}
+	return min(p.GOP+int64(segment-1)*p.GOP*segmentGOPs, p.Frames)
+}
 
 // Segments is the number of segments in each rendition.
-func (p Plan) Segments() int { return p.segment(p.Frames + p.SegmentFrames() - 1) }
+func (p Plan) Segments() int { return p.segment(p.Frames-1) + 1 }
 
-// FirstSegment is the number of a chunk's first segment.
-func (p Plan) FirstSegment(c Chunk) int { return p.segment(c.First) }
+// Span is the half-open range of segments that a chunk holds.
+func (p Plan) Span(c Chunk) (first, end int) { return p.segment(c.First), p.segment(c.End-1) + 1 }
 
-func (p Plan) segment(frame int64) int { return int(frame / p.SegmentFrames()) }
+// segment is the segment in which a frame lies.
+func (p Plan) segment(frame int64) int {
+	if frame < p.GOP {
+		return 0
+	}
+	return int((frame-p.GOP)/(p.GOP*segmentGOPs)) + 1
+}
+
+// TargetDuration is the longest segment of all renditions in whole seconds, rounded as RFC 8216, section 4.3.3.1, says. It
+// is known before there is one, because a playlist that grows must not change it.
+func (p Plan) TargetDuration() int {
+	longest := int64(0)
+	for n := range min(p.Segments(), 2) {
+		longest = max(longest, p.Start(n+1)-p.Start(n))
+	}
+	return max(int(math.Round(p.Source.Video.Rate.Seconds(longest)+soundSlack)), 1)
+}
+
+// Bound is the highest rate that a segment of a rung and its sound may have, in bits per second. The encoder's buffer holds
+// two seconds at the rung's bit rate, which a segment of six may use up beside its own share.
+func (p Plan) Bound(v VideoRendition) int64 {
+	bound := int64(v.Bitrate) * 4 / 3
+	for _, a := range p.Audio {
+		if a.Name == v.Audio {
+			bound += int64(a.Bitrate)
+		}
+	}
+	return bound
+}
 
 // Duration is the length of the output in seconds.
 func (p Plan) Duration() float64 { return p.Source.Video.Rate.Seconds(p.Frames) }
@@ -132,35 +173,58 @@ func (p Plan) Renditions() []string {
 	return names
 }
 
-// Task is one unit of work: a chunk of the picture, or the whole of the sound.
+// Task is one unit of work: a chunk of the picture, or the sound of one or more chunks.
 type Task struct {
 	ID string
-	// Chunk is the chunk to encode; nil means the sound.
-	Chunk *Chunk
+	// Chunks are those that the task is for: one of the picture, or those of which it makes the sound.
+	Chunks []Chunk
+	Sound  bool
 	// Weight is the task's share of the job, for progress; the weights of a plan's tasks sum up to 1.
 	Weight float64
 }
 
-// audioWeight is the share of the sound in the work of a job that has both.
-const audioWeight = 0.05
+// soundWeight is the share of the sound in the work of a job that has both.
+const soundWeight = 0.05
 
-// Tasks lists the plan's tasks in the order in which they are dispatched.
+// Tasks lists the plan's tasks in the order in which they are dispatched. The picture is one task a chunk. The sound is two
+// tasks: that of the first chunk, which makes the video playable, and all the rest in one piece, because the joins of
+// encoders are heard in sound unless much is done about it.
 func (p Plan) Tasks() []Task {
 	var tasks []Task
-	video := 1.0
+	video, frames := 1.0, float64(p.Frames)
 	if len(p.Audio) > 0 {
-		video -= audioWeight
-		tasks = append(tasks, Task{ID: "audio", Weight: audioWeight})
+		video -= soundWeight
+		first := float64(p.Chunks[0].End) / frames
+		tasks = append(tasks, Task{ID: "audio_0", Chunks: p.Chunks[:1], Sound: true, Weight: soundWeight * first})
+		if len(p.Chunks) > 1 {
+			tasks = append(tasks, Task{ID: "audio_rest", Chunks: p.Chunks[1:], Sound: true, Weight: soundWeight * (1 - first)})
+		}
 	}
 	for i, c := range p.Chunks {
-		tasks = append(tasks, Task{
-			ID:     fmt.Sprintf("chunk_%d", c.Number),
-			Chunk:  &p.Chunks[i],
-			Weight: video * float64(c.End-c.First) / float64(p.Frames),
-		})
+		tasks = append(tasks, Task{ID: PictureOf(c), Chunks: p.Chunks[i : i+1], Weight: video * float64(c.End-c.First) / frames})
 	}
 	return tasks
 }
+
+// First tells whether the video becomes playable with the task.
+func (t Task) First() bool { return t.Chunks[0].Number == 0 }
+
+// Outcomes names the task's results, each of which is committed as soon as it is there: one a chunk.
+func (t Task) Outcomes() []string {
+	var names []string
+	for _, c := range t.Chunks {
+		if t.Sound {
+			names = append(names, SoundOf(c))
+		} else {
+			names = append(names, PictureOf(c))
+		}
+	}
+	return names
+}
+
+// PictureOf and SoundOf name the two results that make a chunk complete.
+func PictureOf(c Chunk) string { return fmt.Sprintf("chunk_%d", c.Number) }
+func SoundOf(c Chunk) string   { return fmt.Sprintf("audio_%d", c.Number) }
 
 // Task finds a task by its id.
 func (p Plan) Task(id string) (Task, bool) {

@@ -80,32 +80,85 @@ func TestEachAudioBitrateIsOneRendition(t *testing.T) {
 
 func TestChunksCoverAllFramesInWholeSegments(t *testing.T) {
 	for _, rate := range []media.Rate{{Num: 24, Den: 1}, {Num: 25, Den: 1}, {Num: 30000, Den: 1001}, {Num: 60, Den: 1}, {Num: 25, Den: 2}, {Num: 1, Den: 1}} {
-		for _, seconds := range []float64{0.01, 0.5, 2, 5.99, 6, 6.01, 30, 61, 599.5, 7200} {
+		for _, seconds := range []float64{0.01, 0.5, 2, 2.04, 5.99, 6, 6.01, 8, 30, 61, 599.5, 7200} {
 			s := source(640, 360, seconds, true)
 			s.Video.Rate = rate
 			p := plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder))
-			next, weight := int64(0), 0.0
+			frame, segment, weight := int64(0), 0, 0.0
 			for i, c := range p.Chunks {
-				if c.Number != i || c.First != next || c.End <= c.First || c.First%p.SegmentFrames() != 0 {
-					t.Fatalf("%v, %v s: chunk %d is %+v after frame %d", rate, seconds, i, c, next)
+				first, end := p.Span(c)
+				if c.Number != i || c.First != frame || c.End <= c.First || first != segment || end <= first ||
+					p.Start(first) != c.First || p.Start(end) != c.End {
+					t.Fatalf("%v, %v s: chunk %d is %+v, segments %d to %d, after frame %d and segment %d", rate, seconds, i, c, first, end, frame, segment)
 				}
 				if long := rate.Seconds(c.End - c.First); long > 66 {
 					t.Errorf("%v, %v s: chunk %d has %.1f s", rate, seconds, i, long)
 				}
-				next = c.End
+				frame, segment = c.End, end
 			}
-			if next != p.Frames {
-				t.Errorf("%v, %v s: chunks end at frame %d of %d", rate, seconds, next, p.Frames)
+			if frame != p.Frames || segment != p.Segments() {
+				t.Errorf("%v, %v s: chunks end at frame %d of %d, segment %d of %d", rate, seconds, frame, p.Frames, segment, p.Segments())
 			}
+			outcomes := map[string]bool{}
 			for _, task := range p.Tasks() {
 				weight += task.Weight
 				if found, ok := p.Task(task.ID); !ok || found.ID != task.ID {
 					t.Errorf("task %q is not found by its id", task.ID)
 				}
+				for _, o := range task.Outcomes() {
+					if outcomes[o] {
+						t.Errorf("two tasks make %s", o)
+					}
+					outcomes[o] = true
+				}
+			}
+			if len(outcomes) != 2*len(p.Chunks) {
+				t.Errorf("%v, %v s: %d outcomes of %d chunks", rate, seconds, len(outcomes), len(p.Chunks))
 			}
 			if math.Abs(weight-1) > 1e-9 {
 				t.Errorf("%v, %v s: weights sum up to %v", rate, seconds, weight)
 			}
+		}
+	}
+}
+
+func TestChunksGrowAndBecomeShorterAgain(t *testing.T) {
+	for seconds, want := range map[float64]string{
+		1.5:  "[1.5]",
+		10:   "[2 6 2]",
+		30:   "[2 6 6 6 6 4]",
+		120:  "[2 6 12 24 24 18 12 6 6 6 4]",
+		3600: "[2 6 12 24 48 60 …",
+	} {
+		p := plan.Make("k", "e", 1, source(1920, 1080, seconds, true), ladder(t, plan.DefaultLadder))
+		var lengths []float64
+		for _, c := range p.Chunks {
+			lengths = append(lengths, p.Source.Video.Rate.Seconds(c.End-c.First))
+		}
+		got := fmt.Sprint(lengths)
+		if prefix, long := strings.CutSuffix(want, "…"); got != want && !(long && strings.HasPrefix(got, prefix)) {
+			t.Errorf("%v s are cut into %s, want %s", seconds, got, want)
+		}
+	}
+}
+
+func TestTheTargetDurationIsKnownBeforehand(t *testing.T) {
+	for _, c := range []struct {
+		rate    media.Rate
+		seconds float64
+		want    int
+	}{
+		{media.Rate{Num: 30000, Den: 1001}, 60, 6},
+		{media.Rate{Num: 1, Den: 1}, 60, 6},
+		{media.Rate{Num: 30, Den: 1}, 3, 2},
+		{media.Rate{Num: 30, Den: 1}, 0.2, 1},
+		{media.Rate{Num: 30, Den: 1}, 1.47, 2}, // its sound may be longer by some AAC frames
+		{media.Rate{Num: 7, Den: 10}, 60, 4},
+	} {
+		s := source(640, 360, c.seconds, true)
+		s.Video.Rate = c.rate
+		if got := plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder)).TargetDuration(); got != c.want {
+			t.Errorf("%v s at %v: %d, want %d", c.seconds, c.rate, got, c.want)
 		}
 	}
 }
@@ -122,8 +175,8 @@ func TestKeyFramesEveryTwoSecondsAndSegmentsOfSix(t *testing.T) {
 		s := source(640, 360, 30, false)
 		s.Video.Rate = c.rate
 		p := plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder))
-		if p.GOP != c.gop || p.SegmentFrames() != c.segment {
-			t.Errorf("%v: GOP %d, segment %d; want %d and %d", c.rate, p.GOP, p.SegmentFrames(), c.gop, c.segment)
+		if p.GOP != c.gop || p.Start(2)-p.Start(1) != c.segment {
+			t.Errorf("%v: GOP %d, segment %d; want %d and %d", c.rate, p.GOP, p.Start(2)-p.Start(1), c.gop, c.segment)
 		}
 	}
 }

@@ -2,29 +2,34 @@
 //
 // Media is written once under a name that carries its content's hash; playlists follow when all that they name is there,
 // the master playlist last. So a reader of the bucket never meets a name that leads nowhere, and an immutable URL never
-// changes its meaning. Start at [Tree]. What the playlists say is the business of package hls.
+// changes its meaning. A playlist only ever grows, whoever writes it and however late. Start at [Tree]. What the playlists
+// say is the business of package hls.
 package publish
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
+	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"weir/transcoder/internal/job"
-	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/r2"
 )
 
-// Bucket takes the tree. Create answers job.ErrConflict if the object is there already.
+// Bucket takes the tree. Create answers job.ErrConflict if the object is there already, and Replace if another version of
+// it is there than the one with the given ETag. Read answers job.ErrNotFound.
 type Bucket interface {
-	Write(ctx context.Context, key string, data []byte, m r2.Meta) error
+	Read(ctx context.Context, key string) (data []byte, etag string, err error)
 	Create(ctx context.Context, key string, data []byte, m r2.Meta) error
+	Replace(ctx context.Context, key, etag string, data []byte, m r2.Meta) error
 	Delete(ctx context.Context, keys ...string) error
 	List(ctx context.Context, prefix string) iter.Seq2[r2.Object, error]
 }
@@ -34,15 +39,21 @@ var (
 	initClass     = r2.Meta{ContentType: "video/mp4", CacheControl: "public, max-age=31536000, immutable"}
 	segmentClass  = r2.Meta{ContentType: "video/iso.segment", CacheControl: "public, max-age=31536000, immutable"}
 	playlistClass = r2.Meta{ContentType: "application/vnd.apple.mpegurl", CacheControl: "public, max-age=60"}
+	// growingClass is for playlists that will be longer in a moment.
+	growingClass = r2.Meta{ContentType: "application/vnd.apple.mpegurl", CacheControl: "public, max-age=1"}
 )
 
-// Names within a video's tree.
-const (
-	// MasterName is the multivariant playlist, whose appearance makes the video playable.
-	MasterName = "master.m3u8"
-	// PlaylistName is a rendition's media playlist, in its folder.
-	PlaylistName = "playlist.m3u8"
-)
+// MasterName is the multivariant playlist, whose appearance makes the video playable.
+const MasterName = "master.m3u8"
+
+// PlaylistName is the name of a version's media playlists in the renditions' folders. Each version has its own, so that a
+// player that has begun with one version finds all of it, also when the master playlist leads to the next.
+func PlaylistName(version int) string {
+	if version <= 1 {
+		return "playlist.m3u8"
+	}
+	return fmt.Sprintf("playlist_%d.m3u8", version)
+}
 
 // MasterKey is the key of a video's multivariant playlist; its path at the edge is the same.
 func MasterKey(videoID string) string { return Tree{videoID: videoID}.key(MasterName) }
@@ -89,28 +100,80 @@ func hash(data []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Publish makes the video playable: first each rendition's media playlist, then the master. All that the playlists name
-// must have been written.
-func (t Tree) Publish(ctx context.Context, playlists map[string][]byte, master []byte) error {
-	g, gctx := errgroup.WithContext(ctx)
-	for rendition, data := range playlists {
-		g.Go(func() error { return t.bucket.Write(gctx, t.key(rendition, PlaylistName), data, playlistClass) })
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return t.bucket.Write(ctx, t.key(MasterName), master, playlistClass)
+// Grow writes a version's media playlists, by rendition, as far as they go so far. All that they name must have been
+// written. Where a longer one is there already, it stays.
+func (t Tree) Grow(ctx context.Context, version int, playlists map[string][]byte) error {
+	return t.playlists(ctx, version, playlists, growingClass)
 }
 
-// Sweep removes media that attempts left behind which lost a race: all in the tree that the renditions do not name.
-func (t Tree) Sweep(ctx context.Context, renditions []media.Rendition) error {
-	keep := map[string]bool{t.key(MasterName): true}
-	for _, r := range renditions {
-		keep[t.key(r.Name, PlaylistName)] = true
-		keep[t.key(r.Name, r.Init)] = true
-		for _, s := range r.Segments {
-			keep[t.key(r.Name, s.Name)] = true
+// Complete writes a version's media playlists for good.
+func (t Tree) Complete(ctx context.Context, version int, playlists map[string][]byte) error {
+	return t.playlists(ctx, version, playlists, playlistClass)
+}
+
+func (t Tree) playlists(ctx context.Context, version int, playlists map[string][]byte, m r2.Meta) error {
+	g, gctx := errgroup.WithContext(ctx)
+	for rendition, data := range playlists {
+		g.Go(func() error {
+			return t.replace(gctx, t.key(rendition, PlaylistName(version)), data, m, func(old []byte) bool { return follows(old, data) })
+		})
+	}
+	return g.Wait()
+}
+
+// end is the tag of a playlist that grows no more (RFC 8216, section 4.3.3.4).
+const end = "#EXT-X-ENDLIST"
+
+// follows tells whether a playlist says all that the old one says and more. One node may be far behind another, and both
+// believe that the job is theirs.
+func follows(old, data []byte) bool {
+	complete := bytes.Contains(old, []byte(end))
+	return !complete && (bytes.Contains(data, []byte(end)) || len(data) > len(old) && bytes.HasPrefix(data, old))
+}
+
+// Master writes the master playlist: from then on players are led to what it names. ours is asked whether the caller is
+// still the one to do so, after it is certain what will be replaced: whoever takes over from then on makes this write fail,
+// and it is tried again.
+func (t Tree) Master(ctx context.Context, data []byte, growing bool, ours func() error) error {
+	class := playlistClass
+	if growing {
+		class = growingClass
+	}
+	var refused error
+	err := t.replace(ctx, t.key(MasterName), data, class, func(old []byte) bool {
+		refused = ours()
+		return refused == nil && !bytes.Equal(old, data)
+	})
+	return errors.Join(refused, err)
+}
+
+// replace writes an object if what is there, nil for nothing, is to be replaced, and was not replaced by another meanwhile.
+func (t Tree) replace(ctx context.Context, key string, data []byte, m r2.Meta, wanted func(old []byte) bool) error {
+	for {
+		old, etag, err := t.bucket.Read(ctx, key)
+		missing := errors.Is(err, job.ErrNotFound)
+		switch {
+		case err != nil && !missing:
+			return err
+		case !wanted(old):
+			return nil
+		case missing:
+			err = t.bucket.Create(ctx, key, data, m)
+		default:
+			err = t.bucket.Replace(ctx, key, etag, data, m)
 		}
+		if !errors.Is(err, job.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// Sweep removes all that the master playlist does not lead to: what attempts left behind that lost a race, and versions
+// that were replaced.
+func (t Tree) Sweep(ctx context.Context) error {
+	keep, err := t.reachable(ctx)
+	if err != nil {
+		return fmt.Errorf("sweep the tree: %w", err)
 	}
 	return t.remove(ctx, t.key(), func(key string) bool { return !keep[key] })
 }
@@ -121,6 +184,47 @@ func (t Tree) Withdraw(ctx context.Context) error {
 		return err
 	}
 	return t.remove(ctx, t.prefix(), func(string) bool { return true })
+}
+
+// reachable are the keys of the master playlist and of all that it leads to.
+func (t Tree) reachable(ctx context.Context) (map[string]bool, error) {
+	master := t.key(MasterName)
+	keys, playlists := map[string]bool{}, []string{master}
+	for len(playlists) > 0 {
+		list := playlists[0]
+		playlists = playlists[1:]
+		data, _, err := t.bucket.Read(ctx, list)
+		if errors.Is(err, job.ErrNotFound) && list == master {
+			return keys, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		keys[list] = true
+		for _, uri := range uris(string(data)) {
+			key := path.Join(path.Dir(list), uri)
+			if strings.HasSuffix(key, ".m3u8") && !keys[key] {
+				playlists = append(playlists, key)
+			}
+			keys[key] = true
+		}
+	}
+	return keys, nil
+}
+
+// uris are those that a playlist of ours names, on lines of their own and in attributes.
+func uris(playlist string) []string {
+	var out []string
+	for line := range strings.Lines(playlist) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "#") {
+			out = append(out, line)
+		} else if _, rest, ok := strings.Cut(line, `URI="`); ok {
+			uri, _, _ := strings.Cut(rest, `"`)
+			out = append(out, uri)
+		}
+	}
+	return slices.DeleteFunc(out, func(uri string) bool { return uri == "" })
 }
 
 func (t Tree) remove(ctx context.Context, prefix string, doomed func(key string) bool) error {

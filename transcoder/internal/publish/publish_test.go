@@ -7,44 +7,45 @@ import (
 	"strings"
 	"testing"
 
-	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/publish"
 	"weir/transcoder/internal/r2/r2test"
 )
 
-// write publishes a small video and returns the first error. It is written again in whole when it is called again.
-func write(t *testing.T, tree publish.Tree) ([]media.Rendition, error) {
+// write publishes a version of a small video and returns the first error. It is written again in whole when it is called
+// again.
+func write(t *testing.T, tree publish.Tree, version int) error {
 	t.Helper()
 	ctx := t.Context()
-	var renditions []media.Rendition
 	playlists := map[string][]byte{}
 	var master strings.Builder
 	master.WriteString("#EXTM3U\n")
 	for _, name := range []string{"720p", "audio_128k"} {
-		r := media.Rendition{Name: name}
-		var err error
-		if r.Init, err = tree.Init(ctx, name, []byte("init of "+name)); err != nil {
-			return nil, err
+		init, err := tree.Init(ctx, name, []byte("init of "+name))
+		if err != nil {
+			return err
 		}
-		list := fmt.Sprintf("#EXTM3U\n#EXT-X-MAP:URI=%q\n", r.Init)
+		list := fmt.Sprintf("#EXTM3U\n#EXT-X-MAP:URI=%q\n", init)
 		for n := range 3 {
-			object, err := tree.Segment(ctx, name, n, fmt.Appendf(nil, "segment %d of %s", n, name))
+			object, err := tree.Segment(ctx, name, n, fmt.Appendf(nil, "segment %d of %s, version %d", n, name, version))
 			if err != nil {
-				return nil, err
+				return err
 			}
-			r.Segments = append(r.Segments, media.Segment{Number: n, Name: object})
 			list += "#EXTINF:6,\n" + object + "\n"
 		}
-		playlists[name] = []byte(list)
-		fmt.Fprintf(&master, "%s/%s\n", name, publish.PlaylistName)
-		renditions = append(renditions, r)
+		playlists[name] = []byte(list + "#EXT-X-ENDLIST\n")
+		fmt.Fprintf(&master, "%s/%s\n", name, publish.PlaylistName(version))
 	}
-	return renditions, tree.Publish(ctx, playlists, []byte(master.String()))
+	if err := tree.Complete(ctx, version, playlists); err != nil {
+		return err
+	}
+	return tree.Master(ctx, []byte(master.String()), false, ours)
 }
+
+func ours() error { return nil }
 
 func TestATreeIsWrittenBottomUp(t *testing.T) {
 	b := &r2test.Bucket{}
-	if _, err := write(t, publish.NewTree(b, "intro")); err != nil {
+	if err := write(t, publish.NewTree(b, "intro"), 1); err != nil {
 		t.Fatal(err)
 	}
 	if broken := b.Broken(); len(broken) != 0 {
@@ -74,24 +75,24 @@ func TestATreeIsWrittenBottomUp(t *testing.T) {
 // master playlist names nothing that is missing.
 func TestAFaultAnywhereIsMendedByWritingAgain(t *testing.T) {
 	clean := &r2test.Bucket{}
-	if _, err := write(t, publish.NewTree(clean, "intro")); err != nil {
+	if err := write(t, publish.NewTree(clean, "intro"), 1); err != nil {
 		t.Fatal(err)
 	}
 	for _, fault := range []r2test.Fault{r2test.Lost, r2test.Unheard} {
 		for _, victim := range clean.Keys("") {
 			b := &r2test.Bucket{}
 			hit := false
-			b.Inject = func(_, key string) r2test.Fault {
-				if key == victim && !hit {
+			b.Inject = func(operation, key string) r2test.Fault {
+				if key == victim && operation != "read" && !hit {
 					hit = true
 					return fault
 				}
 				return r2test.None
 			}
-			if _, err := write(t, publish.NewTree(b, "intro")); !errors.Is(err, r2test.ErrInjected) {
+			if err := write(t, publish.NewTree(b, "intro"), 1); !errors.Is(err, r2test.ErrInjected) {
 				t.Fatalf("fault %d on %s: %v", fault, victim, err)
 			}
-			if _, err := write(t, publish.NewTree(b, "intro")); err != nil {
+			if err := write(t, publish.NewTree(b, "intro"), 1); err != nil {
 				t.Fatalf("fault %d on %s: again: %v", fault, victim, err)
 			}
 			if got, want := b.Keys(""), clean.Keys(""); !slices.Equal(got, want) {
@@ -104,35 +105,117 @@ func TestAFaultAnywhereIsMendedByWritingAgain(t *testing.T) {
 	}
 }
 
-func TestSweepTakesWhatNoPlaylistNames(t *testing.T) {
+func TestSweepTakesWhatTheMasterDoesNotLeadTo(t *testing.T) {
 	b := &r2test.Bucket{}
 	tree := publish.NewTree(b, "intro")
-	renditions, err := write(t, tree)
-	if err != nil {
+	if err := tree.Sweep(t.Context()); err != nil {
+		t.Errorf("nothing there: %v", err)
+	}
+	if err := write(t, tree, 1); err != nil {
 		t.Fatal(err)
 	}
-	want := b.Keys("")
+	first := b.Keys("")
 	if _, err := tree.Segment(t.Context(), "720p", 1, []byte("of an attempt that lost")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := publish.NewTree(b, "intro2").Segment(t.Context(), "720p", 1, []byte("of another video")); err != nil {
 		t.Fatal(err)
 	}
-	if err := tree.Sweep(t.Context(), renditions); err != nil {
+	if err := tree.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.Keys("videos/intro/"); !slices.Equal(got, want) {
-		t.Errorf("left: %v, want %v", got, want)
+	if got := b.Keys("videos/intro/"); !slices.Equal(got, first) {
+		t.Errorf("left: %v, want %v", got, first)
 	}
 	if got := b.Keys("videos/intro2/"); len(got) != 1 {
 		t.Errorf("of another video is left: %v", got)
+	}
+
+	if err := write(t, tree, 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range first {
+		if !slices.Contains(b.Keys(""), key) {
+			t.Errorf("%s of the version that was replaced is gone before the sweep", key)
+		}
+	}
+	if err := tree.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range b.Keys("videos/intro/") {
+		if slices.Contains(first, key) && !strings.Contains(key, "/init_") && key != publish.MasterKey("intro") {
+			t.Errorf("%s of the version that was replaced is left", key)
+		}
+	}
+	if got := len(b.Keys("videos/intro/")); got != len(first) {
+		t.Errorf("%d objects are left, want %d", got, len(first))
+	}
+}
+
+// Two nodes may both believe that a job is theirs, and one of them be far behind.
+func TestAPlaylistOnlyGrows(t *testing.T) {
+	const one, two, whole = "#EXTM3U\na\n", "#EXTM3U\na\nb\n", "#EXTM3U\n#VOD\na\nb\nc\n#EXT-X-ENDLIST\n"
+	b := &r2test.Bucket{}
+	tree := publish.NewTree(b, "intro")
+	grow := func(list string) error {
+		return tree.Grow(t.Context(), 1, map[string][]byte{"720p": []byte(list)})
+	}
+	for _, step := range []struct {
+		name  string
+		write func() error
+		want  string
+	}{
+		{"the first", func() error { return grow(one) }, one},
+		{"longer", func() error { return grow(two) }, two},
+		{"by one that is behind", func() error { return grow(one) }, two},
+		{"by one that made something else", func() error { return grow("#EXTM3U\na\nx\ny\n") }, two},
+		{"complete", func() error { return tree.Complete(t.Context(), 1, map[string][]byte{"720p": []byte(whole)}) }, whole},
+		{"by one that is behind the end", func() error { return grow(two) }, whole},
+	} {
+		if err := step.write(); err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		}
+		data, _, err := b.Read(t.Context(), "videos/intro/hls/720p/playlist.m3u8")
+		if err != nil || string(data) != step.want {
+			t.Errorf("%s: it says %q, %v; want %q", step.name, data, err, step.want)
+		}
+	}
+	if m := b.Meta("videos/intro/hls/720p/playlist.m3u8"); m.CacheControl != "public, max-age=60" {
+		t.Errorf("the complete one is kept for %s", m.CacheControl)
+	}
+}
+
+// A node that was frozen while its run was superseded must not lead players back.
+func TestWhoLostTheVideoDoesNotWriteItsMaster(t *testing.T) {
+	b := &r2test.Bucket{}
+	tree := publish.NewTree(b, "intro")
+	if err := tree.Master(t.Context(), []byte("old"), true, ours); err != nil {
+		t.Fatal(err)
+	}
+	lost := errors.New("lost")
+	if err := tree.Master(t.Context(), []byte("mine"), false, func() error { return lost }); !errors.Is(err, lost) {
+		t.Errorf("written by one who had lost it: %v", err)
+	}
+	asked := 0
+	err := tree.Master(t.Context(), []byte("mine"), false, func() error {
+		if asked++; asked > 1 {
+			return lost
+		}
+		// Frozen after it was told that the video is its own; meanwhile another takes over and publishes.
+		return tree.Master(t.Context(), []byte("new"), false, ours)
+	})
+	if !errors.Is(err, lost) {
+		t.Errorf("written after another took over: %v", err)
+	}
+	if data, _, _ := b.Read(t.Context(), publish.MasterKey("intro")); string(data) != "new" {
+		t.Errorf("players are led to %q", data)
 	}
 }
 
 func TestWithdrawnNothingIsLeftAndTheMasterGoesFirst(t *testing.T) {
 	b := &r2test.Bucket{}
 	tree := publish.NewTree(b, "intro")
-	if _, err := write(t, tree); err != nil {
+	if err := write(t, tree, 1); err != nil {
 		t.Fatal(err)
 	}
 	var deleted []string

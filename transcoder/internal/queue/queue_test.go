@@ -3,7 +3,8 @@ package queue_test
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,113 +13,70 @@ import (
 	"weir/transcoder/internal/queue"
 )
 
-func open(t *testing.T, dir string) *queue.Queue {
-	t.Helper()
-	q, err := queue.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(q.Close)
-	return q
-}
-
-// serve hands messages to handle until the test or the returned function ends it.
-func serve(t *testing.T, q *queue.Queue, lane queue.Lane, slots int, handle queue.Handler) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := q.Serve(ctx, lane, slots, handle); err != nil {
-			t.Error(err)
-		}
-	}()
-	stop = func() { cancel(); <-done }
-	t.Cleanup(stop)
-	return stop
-}
-
-func send(t *testing.T, q *queue.Queue, lane queue.Lane, id string) {
-	t.Helper()
-	if err := q.Send(t.Context(), lane, id, []byte(id)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func receive[T any](t *testing.T, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(20 * time.Second):
-		t.Fatal("nothing came")
-		panic("unreachable")
-	}
-}
-
-func nothing[T any](t *testing.T, c <-chan T) {
-	t.Helper()
-	select {
-	case v := <-c:
-		t.Fatalf("%v came", v)
-	case <-time.After(300 * time.Millisecond):
-	}
-}
-
 func TestAMessageSentTwiceIsThereOnce(t *testing.T) {
 	q := open(t, t.TempDir())
-	send(t, q, queue.Jobs, "video.run")
-	send(t, q, queue.Jobs, "video.run")
+	send(t, q, queue.Jobs, 50, "video.run")
+	send(t, q, queue.Jobs, 50, "video.run")
 	got := make(chan string, 9)
 	serve(t, q, queue.Jobs, 2, func(_ context.Context, d queue.Delivery) error { got <- d.ID; return nil })
 	if id := receive(t, got); id != "video.run" {
 		t.Errorf("got %q", id)
 	}
 	nothing(t, got)
-	send(t, q, queue.Jobs, "video.run")
+	send(t, q, queue.Jobs, 50, "video.run")
 	receive(t, got) // done is done: it may be sent again
 }
 
-func TestMessagesSurviveARestart(t *testing.T) {
-	dir := t.TempDir()
-	q := open(t, dir)
-	send(t, q, queue.Tasks, "video.run.chunk_0")
-	q.Close()
-	got := make(chan string, 9)
-	serve(t, open(t, dir), queue.Tasks, 1, func(_ context.Context, d queue.Delivery) error { got <- string(d.Data); return nil })
-	if data := receive(t, got); data != "video.run.chunk_0" {
-		t.Errorf("got %q", data)
+func TestMessagesGoByPriorityAndThenInTheOrderOfSending(t *testing.T) {
+	q := open(t, t.TempDir())
+	for i := range 3 {
+		for _, priority := range []int{50, 0, 100, 7} {
+			send(t, q, queue.Tasks, priority, fmt.Sprintf("p%d.%d", priority, i))
+		}
+	}
+	got := make(chan string, 99)
+	serve(t, q, queue.Tasks, 1, func(_ context.Context, d queue.Delivery) error {
+		if d.ID == "p50.1" {
+			send(t, q, queue.Tasks, 60, "later.but.higher") // a priority that the server has not heard of
+		}
+		got <- d.ID
+		return nil
+	})
+	want := []string{
+		"p100.0", "p100.1", "p100.2", "p50.0", "p50.1", "later.but.higher", "p50.2", "p7.0", "p7.1", "p7.2", "p0.0", "p0.1", "p0.2",
+	}
+	var order []string
+	for range want {
+		order = append(order, receive(t, got))
+	}
+	if !slices.Equal(order, want) {
+		t.Errorf("the order was %v, want %v", order, want)
 	}
 }
 
-func TestAMessageOfADeadHandlerIsThereAfterARestart(t *testing.T) {
-	dir := t.TempDir()
-	q := open(t, dir)
-	send(t, q, queue.Jobs, "video.run")
-	held, release := make(chan struct{}), make(chan struct{})
-	stop := serve(t, q, queue.Jobs, 1, func(context.Context, queue.Delivery) error {
-		held <- struct{}{}
-		<-release
-		return errors.New("too late")
-	})
-	receive(t, held)
-	q.Close()
-	close(release)
-	stop()
-	attempts := make(chan int, 9)
-	began := time.Now()
-	serve(t, open(t, dir), queue.Jobs, 1, func(_ context.Context, d queue.Delivery) error { attempts <- d.Attempt; return nil })
-	if attempt := receive(t, attempts); attempt != 2 {
-		t.Errorf("attempt %d, want 2", attempt)
+func TestOnlyIDsAndPrioritiesThatFitIntoSubjectsAreSent(t *testing.T) {
+	q := open(t, t.TempDir())
+	for _, id := range []string{"", ".", "a.", ".a", "a..b", "a b", "a.*", ">", "a/b", "ä", "a\n"} {
+		if err := q.Send(t.Context(), queue.Jobs, 50, id, nil); err == nil {
+			t.Errorf("id %q was sent", id)
+		}
+		if err := q.Drop(t.Context(), queue.Jobs, id); err == nil {
+			t.Errorf("prefix %q was dropped", id)
+		}
+		if err := q.Signal(id, nil); err == nil {
+			t.Errorf("id %q was signalled", id)
+		}
 	}
-	if waited := time.Since(began); waited > 10*time.Second {
-		t.Errorf("it took %v", waited)
+	for _, priority := range []int{-1, 101} {
+		if err := q.Send(t.Context(), queue.Jobs, priority, "a", nil); err == nil {
+			t.Errorf("priority %d was sent", priority)
+		}
 	}
 }
 
 func TestAFailedMessageComesAgain(t *testing.T) {
 	q := open(t, t.TempDir())
-	send(t, q, queue.Hooks, "event")
+	send(t, q, queue.Hooks, 50, "event")
 	attempts := make(chan int, 9)
 	serve(t, q, queue.Hooks, 1, func(_ context.Context, d queue.Delivery) error {
 		attempts <- d.Attempt
@@ -133,23 +91,42 @@ func TestAFailedMessageComesAgain(t *testing.T) {
 		}
 	}
 	nothing(t, attempts)
+	send(t, q, queue.Hooks, 50, "event")
+	if got := receive(t, attempts); got != 1 {
+		t.Errorf("sent anew, it is attempt %d, want 1", got)
+	}
 }
 
-func TestAHandlerThatIsCutOffGivesItsMessageBackAtOnce(t *testing.T) {
+func TestAHandlerThatIsCutOffGivesItsMessageBackAtOnceAndUncounted(t *testing.T) {
 	q := open(t, t.TempDir())
-	send(t, q, queue.Tasks, "video.run.audio")
-	started := make(chan struct{}, 9)
-	stop := serve(t, q, queue.Tasks, 1, func(ctx context.Context, _ queue.Delivery) error {
-		started <- struct{}{}
-		<-ctx.Done()
-		return ctx.Err()
-	})
-	receive(t, started)
-	stop()
-	again := make(chan int, 9)
-	serve(t, q, queue.Tasks, 1, func(_ context.Context, d queue.Delivery) error { again <- d.Attempt; return nil })
-	if attempt := receive(t, again); attempt != 2 {
-		t.Errorf("attempt %d, want 2", attempt)
+	send(t, q, queue.Tasks, 50, "video.run.audio")
+	for _, step := range []struct {
+		name    string
+		attempt int
+		fails   bool
+	}{
+		{"the first", 1, false}, {"after a cut", 1, true}, {"after a failure", 2, false}, {"after a failure and a cut", 2, false},
+	} {
+		attempts := make(chan int, 9)
+		began := time.Now()
+		stop := serve(t, q, queue.Tasks, 1, func(ctx context.Context, d queue.Delivery) error {
+			attempts <- d.Attempt
+			if step.fails && d.Attempt == step.attempt {
+				return &queue.Later{Err: errors.New("not yet")}
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if got := receive(t, attempts); got != step.attempt {
+			t.Errorf("%s: attempt %d, want %d", step.name, got, step.attempt)
+		}
+		if step.fails {
+			receive(t, attempts)
+		}
+		if waited := time.Since(began); waited > 2*time.Second {
+			t.Errorf("%s: it took %v", step.name, waited)
+		}
+		stop()
 	}
 }
 
@@ -157,7 +134,7 @@ func TestNoMoreHandlersThanSlots(t *testing.T) {
 	q := open(t, t.TempDir())
 	const slots, messages = 3, 12
 	for i := range messages {
-		send(t, q, queue.Tasks, "video.run.chunk_"+string(rune('a'+i)))
+		send(t, q, queue.Tasks, i, "video.run.chunk_"+string(rune('a'+i)))
 	}
 	var running, most atomic.Int32
 	done := make(chan struct{}, messages)
@@ -178,49 +155,122 @@ func TestNoMoreHandlersThanSlots(t *testing.T) {
 	}
 }
 
+func TestServeReturnsWhenItsHandlersHave(t *testing.T) {
+	q := open(t, t.TempDir())
+	send(t, q, queue.Jobs, 50, "video.run")
+	started := make(chan struct{})
+	var ended atomic.Bool
+	stop := serve(t, q, queue.Jobs, 1, func(ctx context.Context, _ queue.Delivery) error {
+		close(started)
+		<-ctx.Done()
+		time.Sleep(200 * time.Millisecond)
+		ended.Store(true)
+		return nil
+	})
+	receive(t, started)
+	if stop(); !ended.Load() {
+		t.Error("a handler still ran")
+	}
+}
+
 func TestDroppedMessagesDoNotCome(t *testing.T) {
 	q := open(t, t.TempDir())
-	send(t, q, queue.Tasks, "video.run.audio")
-	send(t, q, queue.Tasks, "other.run.audio")
+	ids := []string{"video.run", "video.run.audio", "video.run.chunk_0", "video.run2.audio", "other.run.audio"}
+	for priority, id := range ids {
+		send(t, q, queue.Tasks, priority, id)
+	}
 	if err := q.Drop(t.Context(), queue.Tasks, "video.run"); err != nil {
 		t.Fatal(err)
 	}
 	got := make(chan string, 9)
 	serve(t, q, queue.Tasks, 1, func(_ context.Context, d queue.Delivery) error { got <- d.ID; return nil })
-	if id := receive(t, got); id != "other.run.audio" {
-		t.Errorf("got %q", id)
+	for _, want := range []string{"other.run.audio", "video.run2.audio"} {
+		if id := receive(t, got); id != want {
+			t.Errorf("got %q, want %q", id, want)
+		}
 	}
 	nothing(t, got)
+}
+
+func TestAHandlerLosesAMessageThatIsDropped(t *testing.T) {
+	q := openPaced(t, queue.Config{Dir: t.TempDir()}, queue.Pace{AckWait: time.Second})
+	send(t, q, queue.Tasks, 50, "video.run.audio")
+	started, causes := make(chan struct{}), make(chan error, 9)
+	serve(t, q, queue.Tasks, 1, func(ctx context.Context, _ queue.Delivery) error {
+		close(started)
+		<-ctx.Done()
+		causes <- context.Cause(ctx)
+		return ctx.Err()
+	})
+	receive(t, started)
+	if err := q.Drop(t.Context(), queue.Tasks, "video"); err != nil {
+		t.Fatal(err)
+	}
+	if cause := receive(t, causes); !errors.Is(cause, queue.ErrLost) {
+		t.Errorf("the handler ended with %v", cause)
+	}
 }
 
 func TestSignalsReachListeners(t *testing.T) {
 	q := open(t, t.TempDir())
 	heard := make(chan string, 9)
-	stop, err := q.Listen("video.run", func(id string, data []byte) { heard <- id + "=" + string(data) })
+	stop, err := q.Listen("task.video.run.*", func(id string, data []byte) { heard <- id + "=" + string(data) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []string{"other.run.audio", "video.run.audio"} {
+	for _, id := range []string{"task.other.run.audio", "stop.video.run", "task.video.run.audio.more", "task.video.run.audio"} {
 		if err := q.Signal(id, []byte("0.5")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := receive(t, heard); got != "video.run.audio=0.5" {
+	if got := receive(t, heard); got != "task.video.run.audio=0.5" {
 		t.Errorf("heard %q", got)
 	}
 	stop()
-	if err := q.Signal("video.run.audio", nil); err != nil {
+	if err := q.Signal("task.video.run.audio", nil); err != nil {
 		t.Fatal(err)
 	}
 	nothing(t, heard)
 }
 
-func TestADirectoryHasOneOwner(t *testing.T) {
-	dir := t.TempDir()
-	open(t, dir)
-	_, err := queue.Open(t.Context(), dir, slog.New(slog.DiscardHandler))
-	if err == nil || !strings.Contains(err.Error(), "another transcoder uses it") {
-		t.Errorf("a second queue on the same directory: %v", err)
+func TestAGivenUpMessageIsADeadLetter(t *testing.T) {
+	url := urls(servers(t, 1))
+	q := openPaced(t, queue.Config{URL: url, Replicas: 1}, queue.Pace{AckWait: time.Second})
+	send(t, q, queue.Tasks, 50, "video.run.chunk_0")
+	attempts := make(chan int, 9)
+	serve(t, q, queue.Tasks, 1, func(_ context.Context, d queue.Delivery) error {
+		attempts <- d.Attempt
+		if d.Attempt < 3 {
+			return &queue.Later{Err: errors.New("not yet")}
+		}
+		return fmt.Errorf("task: %w", &queue.Dead{Reason: errors.New("ffmpeg said:\nthis is no video")})
+	})
+	for range 3 {
+		receive(t, attempts)
+	}
+	eventually(t, "the lane is empty", func() bool { return waiting(t, url, "WEIR_TASK") == 0 })
+	nothing(t, attempts)
+	letter, err := stream(t, url, "WEIR_DEAD").GetLastMsgForSubject(t.Context(), "weir.dead.task.video.run.chunk_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(letter.Data) != "video.run.chunk_0" || letter.Header.Get("Weir-Attempt") != "3" ||
+		letter.Header.Get("Weir-Reason") != "ffmpeg said: this is no video" {
+		t.Errorf("the dead letter is %q %v", letter.Data, letter.Header)
+	}
+	send(t, q, queue.Tasks, 50, "video.run.chunk_0")
+	if got := receive(t, attempts); got != 1 {
+		t.Errorf("sent again by an operator, it is attempt %d, want 1", got)
+	}
+}
+
+func TestAClosedQueueEndsServe(t *testing.T) {
+	q := open(t, t.TempDir())
+	ended := make(chan error, 1)
+	go func() { ended <- q.Serve(t.Context(), queue.Jobs, 1, nil) }()
+	q.Close()
+	if err := receive(t, ended); err == nil || !strings.Contains(err.Error(), "serve job") {
+		t.Errorf("Serve ended with %v", err)
 	}
 }
 
@@ -236,4 +286,33 @@ func TestPausesGrow(t *testing.T) {
 			t.Errorf("after attempt %d: %v, want %v to %v", c.attempt, got, c.from, c.to)
 		}
 	}
+}
+
+// An idle server's handler has a message within milliseconds.
+func BenchmarkSendToHandler(b *testing.B) {
+	q, err := queue.Open(b.Context(), queue.Config{Dir: b.TempDir()}, silence)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer q.Close()
+	ctx, cancel := context.WithCancel(b.Context())
+	got, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		ended <- q.Serve(ctx, queue.Jobs, 1, func(context.Context, queue.Delivery) error { got <- struct{}{}; return nil })
+	}()
+	var all []time.Duration
+	for i := 0; b.Loop(); i++ {
+		time.Sleep(5 * time.Millisecond) // idle again
+		began := time.Now()
+		if err := q.Send(ctx, queue.Jobs, 50, fmt.Sprint("m", i), nil); err != nil {
+			b.Fatal(err)
+		}
+		<-got
+		all = append(all, time.Since(began))
+	}
+	cancel()
+	<-ended
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Microseconds()), "µs/p50")
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "µs/p99")
 }

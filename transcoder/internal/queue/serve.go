@@ -2,158 +2,182 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 )
 
 const (
-	// fetchWait is how long one request for a message stays open.
-	fetchWait = 30 * time.Second
-	// ackTimeout is for an acknowledgement that the server has confirmed.
-	ackTimeout = 5 * time.Second
-	// firstRetry and lastRetry bound the pauses between tries, which double.
-	firstRetry, lastRetry = 5 * time.Second, 10 * time.Minute
+	// firstLook and lastLook bound the pauses between two looks at an empty lane, which double. A server of a cluster may be
+	// some milliseconds behind the one that said that a message is there; and a message that is to come again comes without
+	// a wake-up.
+	firstLook, lastLook = 4 * time.Millisecond, time.Second
+	// listEvery is how often the priorities are listed, for the case that the wake-up of a new one was missed.
+	listEvery = 30 * time.Second
 )
 
-// Delivery is a message in the hands of a handler.
-type Delivery struct {
-	ID      string
-	Data    []byte
-	Attempt int // from 1; a restart may repeat a number
-}
-
-// Handler deals with a message. nil means that it is done; a [Later] that it is to come again after the pause that it
-// names; any other error that it is to come again after a pause that grows with the attempts. The context ends with the
-// queue's; then the message goes to another node at once, whatever the handler returns.
-type Handler func(ctx context.Context, d Delivery) error
-
-// Later is a handler's wish to get its message again after a pause of its own choice.
-type Later struct {
-	After time.Duration
-	Err   error
-}
-
-func (l *Later) Error() string { return fmt.Sprintf("again after %v: %v", l.After, l.Err) }
-func (l *Later) Unwrap() error { return l.Err }
-
-// Serve hands the messages of a lane to a handler, slots at a time, until the context ends. It returns when all handlers
-// have.
+// Serve hands the messages of a lane to a handler, slots at a time, until the context ends; it returns when all handlers
+// have. While the servers are away, it waits for them.
 func (q *Queue) Serve(ctx context.Context, lane Lane, slots int, handle Handler) error {
-	consumer, err := q.js.Consumer(ctx, lane.stream(), "weir")
+	f := &feed{q: q, lane: lane, wake: make(chan struct{}, 1), consumers: map[level]jetstream.Consumer{}}
+	hearing, err := q.conn.Subscribe(wakes+string(lane)+".>", f.hear)
 	if err != nil {
 		return fmt.Errorf("serve %s: %w", lane, err)
 	}
-	var g errgroup.Group
-	for range slots {
-		g.Go(func() error {
-			for ctx.Err() == nil {
-				// One message a free slot: a message that waits in a buffer would time out there.
-				m, err := next(ctx, consumer)
-				if err != nil {
-					if ctx.Err() == nil {
-						q.log.Warn("a message could not be fetched", "lane", lane, "error", err)
-						pause(ctx, time.Second)
-					}
-					continue
-				}
-				if m != nil {
-					q.deliver(ctx, lane, m, handle)
-				}
-			}
+	defer func() { _ = hearing.Unsubscribe() }()
+
+	var handlers sync.WaitGroup
+	defer handlers.Wait()
+	free := make(chan struct{}, slots)
+	for {
+		// The slot first: a message that waits for one in this process could be handled in another.
+		select {
+		case <-ctx.Done():
 			return nil
+		case free <- struct{}{}:
+		}
+		m, l, err := f.next(ctx)
+		if err != nil {
+			return fmt.Errorf("serve %s: %w", lane, err)
+		}
+		if m == nil {
+			return nil
+		}
+		handlers.Go(func() {
+			defer func() { <-free }()
+			q.deliver(ctx, l, m, handle)
 		})
 	}
-	return g.Wait()
 }
 
-// next waits for a message; nil means that none came for a while.
-func next(ctx context.Context, consumer jetstream.Consumer) (jetstream.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchWait)
-	defer cancel()
-	m, err := consumer.Next(jetstream.FetchContext(ctx))
-	if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages) {
-		return nil, nil
+// feed finds a lane's next message. Its methods but hear are for one goroutine.
+type feed struct {
+	q    *Queue
+	lane Lane
+	wake chan struct{}
+
+	mu     sync.Mutex
+	levels []level // from high to low
+
+	consumers map[level]jetstream.Consumer
+	listed    time.Time
+	failing   bool
+}
+
+// hear takes a wake-up.
+func (f *feed) hear(m *nats.Msg) {
+	tokens := strings.Split(m.Subject, ".")
+	if priority, err := strconv.Atoi(tokens[3]); err == nil {
+		f.add(level{f.lane, priority})
 	}
-	return m, err
-}
-
-func (q *Queue) deliver(ctx context.Context, lane Lane, m jetstream.Msg, handle Handler) {
-	d := Delivery{ID: m.Subject()[len(lane.subject("")):], Data: m.Data(), Attempt: 1}
-	if meta, err := m.Metadata(); err == nil {
-		d.Attempt = int(meta.NumDelivered)
-	}
-	log := q.log.With("lane", lane, "id", d.ID, "attempt", d.Attempt)
-
-	stop := beat(m, log)
-	err := handle(ctx, d)
-	stop()
-
-	var later *Later
-	switch {
-	case err == nil:
-		err = ack(ctx, m)
-	case ctx.Err() != nil:
-		// This node ends; the next one may start at once.
-		err = m.Nak()
-	case errors.As(err, &later):
-		err = m.NakWithDelay(later.After)
-	default:
-		after := Backoff(d.Attempt)
-		log.Warn("a message is tried again", "after", after, "error", err)
-		err = m.NakWithDelay(after)
-	}
-	if err != nil {
-		// The message comes again after ackWait; handlers find their work done.
-		log.Warn("a message could not be settled", "error", err)
-	}
-}
-
-// ack waits for the server's confirmation, also when the node is about to end.
-func ack(ctx context.Context, m jetstream.Msg) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ackTimeout)
-	defer cancel()
-	return m.DoubleAck(ctx)
-}
-
-// beat keeps the message with its handler until the returned function is called.
-func beat(m jetstream.Msg, log *slog.Logger) (stop func()) {
-	done := make(chan struct{})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(heartbeat)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				if err := m.InProgress(); err != nil {
-					log.Warn("a heartbeat was not sent", "error", err)
-				}
-			}
-		}
-	}()
-	return func() { close(done); <-ended }
-}
-
-// Backoff is the pause after a failed attempt: doubling from firstRetry to lastRetry, with up to a quarter more so that
-// what failed together does not come again together.
-func Backoff(attempt int) time.Duration {
-	after := min(firstRetry<<min(max(attempt-1, 0), 20), lastRetry)
-	return after + rand.N(after/4) //nolint:gosec // it spreads load and is no secret
-}
-
-func pause(ctx context.Context, d time.Duration) {
 	select {
-	case <-ctx.Done():
-	case <-time.After(d):
+	case f.wake <- struct{}{}:
+	default:
 	}
+}
+
+func (f *feed) add(l level) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, found := slices.BinarySearchFunc(f.levels, l, func(a, b level) int { return b.priority - a.priority })
+	if !found {
+		f.levels = slices.Insert(f.levels, i, l)
+	}
+}
+
+func (f *feed) forget(l level) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.levels = slices.DeleteFunc(f.levels, func(other level) bool { return other == l })
+}
+
+// next waits for a message; nil when the context has ended. It is an error that the queue was closed.
+func (f *feed) next(ctx context.Context) (jetstream.Msg, level, error) {
+	wait := firstLook
+	for ctx.Err() == nil {
+		m, l, err := f.look(ctx)
+		if f.q.conn.IsClosed() {
+			return nil, level{}, nats.ErrConnectionClosed
+		}
+		f.tell(ctx, err)
+		if m != nil {
+			return m, l, nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-f.wake:
+			wait = firstLook
+		case <-time.After(wait):
+			wait = min(2*wait, lastLook)
+		}
+	}
+	return nil, level{}, nil
+}
+
+// look asks for one message, level by level from high to low; nil if none waits.
+func (f *feed) look(ctx context.Context) (jetstream.Msg, level, error) {
+	var failed error
+	if time.Since(f.listed) > listEvery {
+		levels, err := f.q.known(ctx, f.lane)
+		if err == nil {
+			f.listed = time.Now()
+		}
+		failed = err
+		for _, l := range levels {
+			f.add(l)
+		}
+	}
+	f.mu.Lock()
+	levels := slices.Clone(f.levels)
+	f.mu.Unlock()
+	for _, l := range levels {
+		m, err := f.fetch(ctx, l)
+		if m != nil {
+			return m, l, nil
+		}
+		if err != nil {
+			// Perhaps it is not there any more; the list will tell.
+			failed = err
+			f.forget(l)
+			f.listed = time.Time{}
+		}
+	}
+	return nil, level{}, failed
+}
+
+// fetch asks for one message of a level, and no more: one that waits in a buffer would time out there.
+func (f *feed) fetch(ctx context.Context, l level) (jetstream.Msg, error) {
+	consumer := f.consumers[l]
+	if consumer == nil {
+		var err error
+		if consumer, err = f.q.js.Consumer(ctx, l.lane.stream(), l.consumer()); err != nil {
+			return nil, err
+		}
+		f.consumers[l] = consumer
+	}
+	batch, err := consumer.FetchNoWait(1)
+	if err != nil {
+		return nil, err
+	}
+	if m := <-batch.Messages(); m != nil {
+		return m, nil
+	}
+	return nil, batch.Error()
+}
+
+// tell logs that messages cannot be fetched, and that they can be again.
+func (f *feed) tell(ctx context.Context, err error) {
+	switch {
+	case err != nil && !f.failing && ctx.Err() == nil:
+		f.q.log.Warn("no messages could be fetched", "lane", f.lane, "error", err)
+	case err == nil && f.failing:
+		f.q.log.Info("messages could be fetched again", "lane", f.lane)
+	}
+	f.failing = err != nil
 }

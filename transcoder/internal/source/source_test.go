@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -17,9 +18,14 @@ import (
 	"weir/transcoder/internal/source"
 )
 
-func listen(t *testing.T, b *r2test.Bucket) *source.Server {
+func listen(t testing.TB, b source.Bucket) *source.Server {
 	t.Helper()
-	s, err := source.Listen(t.Context(), b)
+	return listenOn(t, b, source.Scratch{Dir: t.TempDir(), Bytes: 64 << 20}, slog.New(slog.DiscardHandler))
+}
+
+func listenOn(t testing.TB, b source.Bucket, scratch source.Scratch, log *slog.Logger) *source.Server {
+	t.Helper()
+	s, err := source.Listen(t.Context(), b, scratch, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,14 +49,14 @@ var content = func() []byte {
 	return data
 }()
 
-func put(t *testing.T, b *r2test.Bucket, data []byte) {
+func put(t testing.TB, b *r2test.Bucket, data []byte) {
 	t.Helper()
 	if err := b.Write(t.Context(), "upload", data, r2.Meta{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func open(t *testing.T, s *source.Server) *source.Upload {
+func open(t testing.TB, s *source.Server) *source.Upload {
 	t.Helper()
 	u, err := s.Open(t.Context(), "upload")
 	if err != nil {
@@ -90,9 +96,13 @@ func TestAnUploadIsServedInRanges(t *testing.T) {
 		from   int
 		to     int
 	}{
-		{"bytes=0-99", 0, 100}, {"bytes=4194300-4194309", 4194300, 4194310}, {"bytes=13631400-", 13631400, len(content)}, {"bytes=-5", len(content) - 5, len(content)},
+		{"bytes=0-99", 0, 100},
+		{"bytes=4194300-4194309", 4194300, 4194310},
+		{"bytes=13631400-", 13631400, len(content)},
+		{"bytes=-5", len(content) - 5, len(content)},
 	} {
-		if status, data, err := get(t, u.URL(), c.ranges); status != http.StatusPartialContent || err != nil || !bytes.Equal(data, content[c.from:c.to]) {
+		status, data, err := get(t, u.URL(), c.ranges)
+		if status != http.StatusPartialContent || err != nil || !bytes.Equal(data, content[c.from:c.to]) {
 			t.Errorf("%s: %d, %d bytes, %v", c.ranges, status, len(data), err)
 		}
 	}
@@ -141,9 +151,11 @@ func TestBrokenReadsAreTriedAgain(t *testing.T) {
 func TestAnOutageIsNotBlamedOnTheUpload(t *testing.T) {
 	b := &r2test.Bucket{}
 	put(t, b, content)
-	u := open(t, listen(t, b))
+	s := listen(t, b)
+	u := open(t, s)
+	var over atomic.Bool
 	b.Inject = func(operation, _ string) r2test.Fault {
-		if operation == "read" {
+		if operation == "read" && !over.Load() {
 			return r2test.Lost
 		}
 		return r2test.None
@@ -154,6 +166,10 @@ func TestAnOutageIsNotBlamedOnTheUpload(t *testing.T) {
 	var failure *job.Failure
 	if err := u.Err(); !errors.Is(err, r2test.ErrInjected) || errors.As(err, &failure) {
 		t.Errorf("the reason is %v", err)
+	}
+	over.Store(true)
+	if _, data, err := get(t, open(t, s).URL(), ""); err != nil || !bytes.Equal(data, content) {
+		t.Errorf("when it is over: %d bytes, %v", len(data), err)
 	}
 }
 

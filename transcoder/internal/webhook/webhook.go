@@ -1,19 +1,19 @@
-// Package webhook tells backends how their videos ended, in the format of the Standard Webhooks specification 1.0.0.
+// Package webhook tells backends how their videos come along, in the format of the Standard Webhooks specification 1.0.0.
 //
-// [Sender.Send] makes one attempt: signed, to public addresses alone, without following redirects. [Schedule] says when to
-// try again. Keeping count, and keeping the message meanwhile, is the caller's business.
+// [Sender.Send] makes one attempt: signed with every secret in use, to public addresses alone, without following redirects.
+// [Schedule] says when to try again. Keeping count, and keeping the message meanwhile, is the caller's business.
 package webhook
 
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -23,17 +23,16 @@ import (
 )
 
 const (
-	// requestTimeout is what the specification gives a receiver.
+	// requestTimeout is what the specification gives a receiver, from the dial to the end of its answer.
 	requestTimeout = 20 * time.Second
-	// maxAnswer is how much of an answer's body is read, so that the connection can be closed in order.
+	// maxAnswer is how much of an answer's headers is taken, and how much of its body is read so that the connection can be
+	// closed in order.
 	maxAnswer = 64 << 10
 	// maxRetryAfter bounds what a receiver may ask for.
 	maxRetryAfter = 24 * time.Hour
-	// minSecret and maxSecret are the sizes of a secret in bytes that the specification recommends.
-	minSecret, maxSecret = 24, 64
 )
 
-// schedule holds the pauses before each attempt, as the specification suggests: ten attempts in 75 hours and a half.
+// schedule holds the pauses before each attempt, as the specification suggests: ten attempts in 75 h 35 min 5 s.
 var schedule = []time.Duration{
 	0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
 	10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
@@ -49,50 +48,47 @@ func Schedule(failed int) (time.Duration, bool) {
 	return d + rand.N(d/10+1), true //nolint:gosec // it spreads load and is no secret
 }
 
-// Secret is the key that signs webhooks. It does not show itself.
-type Secret []byte
-
-// ParseSecret reads a secret in the form whsec_ and base64.
-func ParseSecret(text string) (Secret, error) {
-	encoded, ok := strings.CutPrefix(text, "whsec_")
-	raw, err := base64.StdEncoding.DecodeString(encoded)
-	if !ok || err != nil || len(raw) < minSecret || len(raw) > maxSecret {
-		return nil, fmt.Errorf("must be whsec_ and the base64 of %d to %d random bytes: make one with: echo whsec_$(openssl rand -base64 32)", minSecret, maxSecret)
-	}
-	return raw, nil
-}
-
-func (Secret) String() string   { return "***" }
-func (Secret) GoString() string { return "***" }
+// azureHost is where Azure's machines reach their host's services: an internal address that looks like a public one, and
+// therefore is in no registry.
+var azureHost = netip.MustParsePrefix("168.63.129.16/32")
 
 // Sender sends webhooks.
 type Sender struct {
-	signer *standardwebhooks.Webhook
-	client *http.Client
+	signers []*standardwebhooks.Webhook
+	client  *http.Client
 }
 
-// New returns a sender. allowPrivate lets it reach loopback and private addresses, for development.
-func New(secret Secret, allowPrivate bool) (*Sender, error) {
-	signer, err := standardwebhooks.NewWebhookRaw(secret)
-	if err != nil {
-		return nil, fmt.Errorf("use the webhook secret: %w", err)
+// New returns a sender that signs with every one of the secrets. allowPrivate lets it reach loopback and private addresses,
+// for development.
+func New(secrets []Secret, allowPrivate bool) (*Sender, error) {
+	if len(secrets) == 0 {
+		return nil, errors.New("no webhook secret: an event must be signed")
+	}
+	var signers []*standardwebhooks.Webhook
+	for _, secret := range secrets {
+		signer, err := standardwebhooks.NewWebhookRaw(secret)
+		if err != nil {
+			return nil, fmt.Errorf("use a webhook secret: %w", err)
+		}
+		signers = append(signers, signer)
 	}
 	dialer := &net.Dialer{Timeout: requestTimeout}
 	if !allowPrivate {
 		// Asked at each dial, after the name was resolved: a name that changes its address does not get around it.
-		dialer.Control = ssrf.New(ssrf.WithAnyPort()).Safe
+		dialer.Control = ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(azureHost)).Safe
 	}
 	return &Sender{
-		signer: signer,
+		signers: signers,
 		client: &http.Client{
 			Timeout: requestTimeout,
 			// A redirect is a failure: it may lead anywhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
 				// No proxy: it would dial for us, unguarded.
-				Proxy:             nil,
-				DialContext:       dialer.DialContext,
-				DisableKeepAlives: true,
+				Proxy:                  nil,
+				DialContext:            dialer.DialContext,
+				DisableKeepAlives:      true,
+				MaxResponseHeaderBytes: maxAnswer,
 			},
 		},
 	}, nil
@@ -114,7 +110,7 @@ func (f *Failure) Unwrap() error { return f.err }
 
 // Send posts an event once. id is the same on every attempt, now is the attempt's own time. The error is a [*Failure].
 func (s *Sender) Send(ctx context.Context, url, id string, now time.Time, body []byte) error {
-	signature, err := s.signer.Sign(id, now, body)
+	signature, err := s.sign(id, now, body)
 	if err != nil {
 		return &Failure{Reason: "the event could not be signed", err: err}
 	}
@@ -142,6 +138,19 @@ func (s *Sender) Send(ctx context.Context, url, id string, now time.Time, body [
 		RetryAfter: retryAfter(response.Header.Get("Retry-After"), now),
 		Gone:       response.StatusCode == http.StatusGone,
 	}
+}
+
+// sign lists one signature for each secret: a receiver that knows any of them accepts.
+func (s *Sender) sign(id string, now time.Time, body []byte) (string, error) {
+	var list []string
+	for _, signer := range s.signers {
+		signature, err := signer.Sign(id, now, body)
+		if err != nil {
+			return "", err
+		}
+		list = append(list, signature)
+	}
+	return strings.Join(list, " "), nil
 }
 
 func reason(err error) string {

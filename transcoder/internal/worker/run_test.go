@@ -17,7 +17,7 @@ import (
 
 func open(t *testing.T) *queue.Queue {
 	t.Helper()
-	q, err := queue.Open(t.Context(), t.TempDir(), slog.New(slog.DiscardHandler))
+	q, err := queue.Open(t.Context(), queue.Config{Dir: t.TempDir()}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func open(t *testing.T) *queue.Queue {
 func TestAJobIsGivenUpAtLast(t *testing.T) {
 	bucket := &r2test.Bucket{}
 	c := catalog.New(bucket, time.Now)
-	j, err := c.Accept(t.Context(), job.Spec{VideoID: "intro", Key: "uploads/intro.mp4", WebhookURL: "https://example.com"})
+	j, err := c.Accept(t.Context(), job.Spec{VideoID: "intro", Key: "uploads/intro.mp4", WebhookURL: "https://example.com"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestAJobIsGivenUpAtLast(t *testing.T) {
 	}()
 	select {
 	case id := <-told:
-		if id != "intro."+j.Run {
+		if id != "intro."+j.Run+".failed" {
 			t.Errorf("told of %q", id)
 		}
 	case <-time.After(20 * time.Second):

@@ -2,43 +2,40 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"sync"
+	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"weir/transcoder/internal/cmaf"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
-	"weir/transcoder/internal/publish"
 	"weir/transcoder/internal/queue"
 )
 
 const (
 	// encodeAttempts is how often the encoder may fail on a task before the video is to blame.
 	encodeAttempts = 3
-	// uploadsAtOnce bounds what a task holds in memory: a few segments wait for the bucket, then the encoder does.
-	uploadsAtOnce = 6
+	// maxCrashes is how often a node may die with a task in its hands before the task is to blame: far more often than
+	// nodes die for other reasons.
+	maxCrashes = 20
+	// watchInterval is how long a task may go on when nobody waits for it any more and the signal was missed.
+	watchInterval = 10 * time.Second
 )
 
-// taskMessage is what the tasks lane carries.
+// taskMessage is what the lanes of tasks carry.
 type taskMessage struct {
 	job.Ticket
 	Task string `json:"task"`
 }
 
-// outcome is a finished task's record: what it made, or why it cannot be done.
+// outcome is the record of a chunk's picture or sound: what was made, or why it cannot be done.
 type outcome struct {
 	Renditions []media.Rendition `json:"renditions,omitempty"`
 	Failure    *job.Failure      `json:"error,omitempty"`
 }
 
-// RunTask handles a message of the tasks lane: it does one task, unless it is done, and commits the outcome.
+// RunTask handles a message of the lanes of tasks: it does what is left of one task and commits the outcomes.
 func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	m, err := decode[taskMessage](d.Data)
 	if err != nil {
@@ -49,19 +46,9 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 		return err
 	}
 	defer end()
-	j, err := w.Catalog.Get(ctx, m.VideoID)
-	switch {
-	case errors.Is(err, job.ErrNotFound):
-		return w.discard(d, err)
-	case err != nil:
-		return err
-	case j.Run != m.Run || j.State.Ended():
-		return nil // nobody waits for it
-	}
-	key := resultKey(m.Ticket, m.Task)
-	if _, err := read[outcome](ctx, w.Bucket, key); err == nil {
-		return w.Queue.Signal(signalID(m), []byte("1"))
-	} else if !errors.Is(err, job.ErrNotFound) {
+	if err := w.wanted(ctx, m.Ticket); gone(err) || errors.Is(err, errStopped) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	p, err := read[plan.Plan](ctx, w.Bucket, planKey(m.Ticket))
@@ -72,130 +59,158 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	if !ok {
 		return w.discard(d, fmt.Errorf("the plan has no task %q", m.Task))
 	}
+	left, err := w.left(ctx, m.Ticket, task)
+	if err != nil {
+		return err
+	}
+	if len(left.Chunks) == 0 {
+		return w.signalTask(m, 1)
+	}
 
 	log := w.Log.With("job", m.VideoID, "run", m.Run, "task", m.Task)
-	log.Debug("a task was started", "attempt", d.Attempt)
-	out := outcome{}
-	out.Renditions, err = w.encode(ctx, m, p, task)
+	log.Info("a task was started", "attempt", d.Attempt)
+	began := w.Now()
+	if err := w.signalTask(m, 0); err != nil {
+		return err
+	}
+	failure := (*job.Failure)(nil)
+	if d.Crashes > maxCrashes {
+		err = &job.Failure{Code: job.Internal, Message: "The transcoder itself ended again and again while it worked on the video; its log says why. Post the request again when that is mended."}
+	} else {
+		err = w.encode(ctx, m, p, left)
+	}
 	switch {
 	case errors.Is(context.Cause(ctx), errStopped):
+		log.Info("a task was stopped")
 		return nil
-	case err == nil, errors.As(err, &out.Failure):
-	case errors.Is(err, errEncoder) && d.Attempt >= encodeAttempts:
-		out.Failure = &job.Failure{Code: job.EncodingFailed, Message: "The video could not be encoded to its end: it may be damaged. Check that it plays, and upload it again."}
+	case err == nil:
+		log.Info("a task was finished", "took_s", w.Now().Sub(began).Seconds())
+		return w.signalTask(m, 1)
+	case errors.As(err, &failure):
+	case errors.Is(err, errEncoder) && d.Faults+1 < encodeAttempts:
+		return &queue.Fault{Err: err}
+	case errors.Is(err, errEncoder):
+		failure = &job.Failure{Code: job.EncodingFailed, Message: "The video could not be encoded to its end: it may be damaged. Check that it plays, and upload it again."}
 	default:
 		return err
 	}
-	if out.Failure != nil {
-		log.Warn("a task failed for good", "error", err)
+	log.Warn("a task failed for good", "error", err)
+	return w.commit(ctx, m.Ticket, left.Outcomes()[0], outcome{Failure: failure})
+}
+
+// left is what of a task is not committed: all from the first outcome that is missing.
+func (w *Worker) left(ctx context.Context, t job.Ticket, task plan.Task) (plan.Task, error) {
+	names, err := committed(ctx, w.Bucket, t)
+	if err != nil {
+		return plan.Task{}, err
 	}
-	if _, err := commit(ctx, w.Bucket, key, out); err != nil {
+	for i, name := range task.Outcomes() {
+		if !names[name] {
+			task.Chunks = task.Chunks[i:]
+			return task, nil
+		}
+	}
+	task.Chunks = nil
+	return task, nil
+}
+
+// commit records an outcome, unless another node was first, and says so.
+func (w *Worker) commit(ctx context.Context, t job.Ticket, name string, out outcome) error {
+	if _, err := commit(ctx, w.Bucket, resultKey(t, name), out); err != nil {
 		return err
 	}
-	log.Debug("a task was finished")
-	return w.Queue.Signal(signalID(m), []byte("1"))
+	return w.Queue.Signal(outcomeSignal(t, name), []byte("1"))
 }
 
 // errEncoder marks an error of the encoder itself, which is the upload's fault or ours, but not the bucket's.
 var errEncoder = errors.New("encode")
 
-// signalID is where a task says how far it is.
-func signalID(m taskMessage) string { return m.VideoID + "." + m.Run + "." + m.Task }
-
-// encode does a task and returns what is in the bucket then.
-func (w *Worker) encode(ctx context.Context, m taskMessage, p plan.Plan, task plan.Task) ([]media.Rendition, error) {
+// encode does a task and commits its outcomes.
+func (w *Worker) encode(ctx context.Context, m taskMessage, p plan.Plan, task plan.Task) error {
 	upload, err := w.Sources.OpenVersion(ctx, p.Key, p.ETag, p.Size)
-	if err != nil {
-		return nil, err
-	}
-	defer upload.Close()
-
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(uploadsAtOnce)
-	s := &sink{tree: publish.NewTree(w.Bucket, m.VideoID), uploads: g, uploadCtx: gctx, renditions: map[string]*media.Rendition{}}
-	progress := func(share float64) {
-		_ = w.Queue.Signal(signalID(m), strconv.AppendFloat(nil, min(share, 0.99), 'f', 3, 64)) // only a hint
-	}
-	if task.Chunk != nil {
-		err = w.Encoder.Chunk(gctx, p, *task.Chunk, upload.URL(), s, progress)
-	} else {
-		err = w.Encoder.Audio(gctx, p, upload.URL(), s, progress)
-	}
-	uploadErr := g.Wait()
-	switch {
-	case upload.Err() != nil:
-		return nil, upload.Err() // whatever the encoder said of a file that it could not read
-	case uploadErr != nil:
-		return nil, uploadErr
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", errEncoder, err)
-	}
-	return s.finished(p), nil
-}
-
-// sink uploads what an encoder makes while it runs.
-type sink struct {
-	tree      publish.Tree
-	uploads   *errgroup.Group
-	uploadCtx context.Context // ends with the first upload that fails
-
-	mu         sync.Mutex
-	renditions map[string]*media.Rendition
-}
-
-// Init uploads an init segment and starts the rendition, anew if the encoder does.
-func (s *sink) Init(ctx context.Context, rendition string, init cmaf.Init) error {
-	name, err := s.tree.Init(ctx, rendition, init.Data)
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.renditions[rendition] = &media.Rendition{
-		Name: rendition, Codecs: init.Codecs, Timescale: init.Timescale, Init: name, InitBytes: int64(len(init.Data)),
+	defer upload.Close()
+
+	s := newSink(ctx, w, m.Ticket, p, task)
+	progress := func(share float64) {
+		_ = w.signalTask(m, min(share, 0.99)) // only a hint
 	}
-	return nil
+	if task.Sound {
+		err = w.Encoder.Sound(s.ctx, p, task.Chunks, upload.URL(), s, progress)
+	} else {
+		err = w.Encoder.Picture(s.ctx, p, task.Chunks[0], upload.URL(), s, progress)
+	}
+	uploadErr := s.uploads.Wait()
+	switch {
+	case upload.Err() != nil:
+		return upload.Err() // whatever the encoder said of a file that it could not read
+	case uploadErr != nil:
+		return uploadErr
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("%w: %w", errEncoder, err)
+	}
+	return s.finish(ctx)
 }
 
-// Segment uploads a segment beside the encoder; it waits only while too many are on their way.
-func (s *sink) Segment(_ context.Context, rendition string, segment cmaf.Segment) error {
-	s.mu.Lock()
-	r := s.renditions[rendition]
-	s.mu.Unlock()
-	s.uploads.Go(func() error {
-		name, err := s.tree.Segment(s.uploadCtx, rendition, segment.Number, segment.Data)
-		if err != nil {
+// signalTask says how much of a task is finished: 0 when it is begun, 1 when it is committed.
+func (w *Worker) signalTask(m taskMessage, share float64) error {
+	return w.Queue.Signal(taskSignal(m.Ticket, m.Task), strconv.AppendFloat(nil, share, 'f', 3, 64))
+}
+
+// Where a run's tasks, its outcomes, and its end are spoken of.
+func taskSignal(t job.Ticket, task string) string    { return "task." + t.String() + "." + task }
+func outcomeSignal(t job.Ticket, name string) string { return "outcome." + t.String() + "." + name }
+func stopID(t job.Ticket) string                     { return "stop." + t.String() }
+
+// stopTasks takes a run's tasks out of the queue and ends those that are being done, on whichever node.
+func (w *Worker) stopTasks(ctx context.Context, t job.Ticket) error {
+	for _, lane := range []queue.Lane{queue.First, queue.Tasks} {
+		if err := w.Queue.Drop(ctx, lane, t.String()); err != nil {
 			return err
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		r.Segments = append(r.Segments, media.Segment{
-			Number: segment.Number, Name: name, Ticks: segment.Ticks, Bytes: int64(len(segment.Data)),
-		})
-		return nil
-	})
-	return s.uploadCtx.Err()
-}
-
-// finished returns the renditions in the plan's order, once all uploads are done.
-func (s *sink) finished(p plan.Plan) []media.Rendition {
-	var out []media.Rendition
-	for _, name := range p.Renditions() {
-		if r := s.renditions[name]; r != nil {
-			slices.SortFunc(r.Segments, func(a, b media.Segment) int { return a.Number - b.Number })
-			out = append(out, *r)
-		}
 	}
-	return out
+	return w.Queue.Signal(stopID(t), nil)
 }
 
-// send puts a task into the queue.
-func (w *Worker) send(ctx context.Context, t job.Ticket, task string) error {
-	data, err := json.Marshal(taskMessage{Ticket: t, Task: task})
+var errStopped = errors.New("nobody waits for it any more")
+
+// untilStopped returns a context that ends, with errStopped, when the run is stopped: the moment that it is said, or
+// soon after it is found in the record.
+func (w *Worker) untilStopped(ctx context.Context, t job.Ticket) (context.Context, func(), error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	deaf, err := w.Queue.Listen(stopID(t), func(string, []byte) { cancel(errStopped) })
 	if err != nil {
-		return fmt.Errorf("send task %s: %w", task, err)
+		cancel(err)
+		return nil, nil, err
 	}
-	return w.Queue.Send(ctx, queue.Tasks, t.VideoID+"."+t.Run+"."+task, data)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		tick := time.NewTicker(watchInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if err := w.wanted(ctx, t); gone(err) || errors.Is(err, errStopped) {
+					cancel(errStopped)
+				}
+			}
+		}
+	}()
+	return ctx, func() { deaf(); cancel(nil); <-watched }, nil
+}
+
+// wanted tells whether a run goes on; if not, with [errStopped] or an error that [gone] knows.
+func (w *Worker) wanted(ctx context.Context, t job.Ticket) error {
+	j, err := w.Catalog.Update(ctx, t, func(*job.Job) {})
+	if err == nil && j.State.Ended() {
+		err = errStopped
+	}
+	return err
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"weir/transcoder/internal/catalog"
@@ -37,21 +39,19 @@ func ended(t *testing.T, b *backend) (*worker.Worker, *r2test.Bucket, queue.Deli
 	t.Helper()
 	bucket := &r2test.Bucket{}
 	c := catalog.New(bucket, time.Now)
-	j, err := c.Accept(t.Context(), job.Spec{VideoID: "intro", Key: "uploads/intro.mp4", WebhookURL: "https://example.com"})
+	j, err := c.Accept(t.Context(), job.Spec{VideoID: "intro", Key: "uploads/intro.mp4", WebhookURL: "https://example.com"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Update(t.Context(), j.Ticket(), func(j *job.Job) {
-		j.Fail(job.Failure{Code: job.SourceNotFound, Message: "There is no such object."})
+	if j, err = c.Update(t.Context(), j.Ticket(), func(j *job.Job) {
+		j.Fail(job.Failure{Code: job.SourceNotFound, Message: "There is no such object."}, time.Now())
+		j.SweepAt = time.Time{}
 	}); err != nil {
 		t.Fatal(err)
 	}
-	data, err := json.Marshal(j.Ticket())
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := fmt.Appendf(nil, `{"video_id":"intro","run":%q,"event_id":%q}`, j.Run, j.Notices[0].EventID)
 	w := &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Bucket: bucket, Catalog: c, Sender: b}
-	return w, bucket, queue.Delivery{ID: "intro." + j.Run, Data: data, Attempt: 1}
+	return w, bucket, queue.Delivery{ID: "intro." + j.Run + ".failed", Data: data, Attempt: 1}
 }
 
 func notice(t *testing.T, w *worker.Worker) job.Notice {
@@ -60,7 +60,7 @@ func notice(t *testing.T, w *worker.Worker) job.Notice {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return j.Notice
+	return j.Notices[0]
 }
 
 func TestABackendIsToldOnce(t *testing.T) {
@@ -82,33 +82,52 @@ func TestABackendIsToldOnce(t *testing.T) {
 	}
 }
 
-func TestABackendThatDoesNotAnswerIsToldTenTimes(t *testing.T) {
-	b := &backend{answer: &webhook.Failure{Reason: "the receiver answered 500"}}
-	w, bucket, d := ended(t, b)
-	pauses := []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour}
-	for i, pause := range pauses {
+// The schedule of the Standard Webhooks specification, in its own time.
+func TestABackendThatDoesNotAnswerIsToldTenTimesInThreeDays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{answer: &webhook.Failure{Reason: "the receiver answered 500"}}
+		w, bucket, d := ended(t, b)
+		const whole = 75*time.Hour + 35*time.Minute + 5*time.Second
+		began := time.Now()
 		var later *queue.Later
-		if err := w.Tell(t.Context(), d); !errors.As(err, &later) || later.After < pause || later.After > pause*11/10+1 {
-			t.Fatalf("attempt %d: %v, want a pause of %v", i+1, err, pause)
+		err := w.Tell(t.Context(), d)
+		for ; errors.As(err, &later); err = w.Tell(t.Context(), d) {
+			if open := bucket.Keys("open/"); len(open) != 1 {
+				t.Fatalf("after %v: open %v", time.Since(began), open)
+			}
+			time.Sleep(later.After)
 		}
-		if open := bucket.Keys("open/"); len(open) != 1 {
-			t.Fatalf("attempt %d: open %v", i+1, open)
+		if took := time.Since(began); took < whole || took > whole*11/10 {
+			t.Errorf("it took %v, want %v and up to a tenth more", took, whole)
 		}
-	}
-	if err := w.Tell(t.Context(), d); err != nil {
-		t.Fatalf("the last attempt: %v", err)
-	}
-	if n := notice(t, w); !n.GivenUp || n.Attempts != 10 || n.LastError != "the receiver answered 500" {
-		t.Errorf("recorded %+v", n)
-	}
-	if open := bucket.Keys("open/"); len(open) != 0 {
-		t.Errorf("still open: %v", open)
-	}
-	for i, id := range b.ids {
-		if id != b.ids[0] || !b.bodies[i].Timestamp.Equal(b.bodies[0].Timestamp) || b.bodies[i].Timestamp.IsZero() {
-			t.Errorf("the event changes from attempt to attempt: %v, %+v", b.ids, b.bodies)
+		var dead *queue.Dead
+		if !errors.As(err, &dead) {
+			t.Errorf("the last attempt: %v", err)
 		}
-	}
+		if n := notice(t, w); !n.GivenUp || n.Attempts != 10 || n.LastError != "the receiver answered 500" {
+			t.Errorf("recorded %+v", n)
+		}
+		if open, dead := bucket.Keys("open/"), bucket.Keys("dead/"); len(open) != 0 || len(dead) != 1 {
+			t.Errorf("open %v, dead letters %v", open, dead)
+		}
+		for i, id := range b.ids {
+			if len(b.ids) != 10 || id != b.ids[0] || !b.bodies[i].Timestamp.Equal(b.bodies[0].Timestamp) || b.bodies[i].Timestamp.IsZero() {
+				t.Errorf("the event changes from attempt to attempt: %v, %+v", b.ids, b.bodies)
+			}
+		}
+
+		// Somebody mends the receiver and has it told once more.
+		b.answer = nil
+		if _, err := w.Catalog.Replay(t.Context(), b.ids[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Tell(t.Context(), d); err != nil {
+			t.Errorf("replayed: %v", err)
+		}
+		if open, dead := bucket.Keys("open/"), bucket.Keys("dead/"); len(b.ids) != 11 || len(open) != 0 || len(dead) != 0 {
+			t.Errorf("replayed: told %v, open %v, dead letters %v", b.ids, open, dead)
+		}
+	})
 }
 
 func TestAReceiverMayAskForTimeOrForNoMore(t *testing.T) {
@@ -119,7 +138,8 @@ func TestAReceiverMayAskForTimeOrForNoMore(t *testing.T) {
 		t.Errorf("asked for an hour: %v", err)
 	}
 	b.answer = &webhook.Failure{Reason: "the receiver answered 410", Gone: true}
-	if err := w.Tell(t.Context(), d); err != nil || !notice(t, w).GivenUp {
+	var dead *queue.Dead
+	if err := w.Tell(t.Context(), d); !errors.As(err, &dead) || !notice(t, w).GivenUp {
 		t.Errorf("gone: %v, %+v", err, notice(t, w))
 	}
 }
@@ -151,7 +171,7 @@ func TestMessagesThatNobodyNeedsAreDropped(t *testing.T) {
 	w.Queue = open(t)
 	for _, data := range []string{"", "{", `{"video_id":"other","run":"x"}`, `{"video_id":"intro","run":"x"}`} {
 		d.Data = []byte(data)
-		for name, handle := range map[string]queue.Handler{"Tell": w.Tell, "Run": w.Run, "RunTask": w.RunTask} {
+		for name, handle := range map[string]queue.Handler{"Tell": w.Tell, "Run": w.Run, "RunTask": w.RunTask, "Sweep": w.Sweep} {
 			if err := handle(t.Context(), d); err != nil {
 				t.Errorf("%s of %q: %v", name, data, err)
 			}

@@ -1,9 +1,10 @@
 // Package worker is the write line: it turns an accepted job into a published video. Start at [Worker.Run].
 //
-// Three handlers take the three lanes of the queue. [Worker.Run] holds a job while it walks the line; it costs no CPU. The
-// work is in tasks, which [Worker.RunTask] does on any node; their results are objects in the bucket. [Worker.Tell] tells
-// the backend. If a node dies, another gets its messages and walks the same line again: the plan is there, finished tasks
-// are skipped, what is written twice is the same. There is no recovery code beside the line itself.
+// Four handlers take the lanes of the queue. [Worker.Run] holds a job while it walks the line; it costs no CPU. The work is
+// in tasks, which [Worker.RunTask] does on any node; their results are objects in the bucket. [Worker.Tell] tells the
+// backend, [Worker.Sweep] removes what is not wanted any more. If a node dies, another gets its messages and walks the same
+// line again: the plan is there, finished tasks are skipped, what is written twice is the same. There is no recovery code
+// beside the line itself.
 package worker
 
 import (
@@ -18,12 +19,9 @@ import (
 	"weir/transcoder/internal/catalog"
 	"weir/transcoder/internal/encode"
 	"weir/transcoder/internal/ffmpeg"
-	"weir/transcoder/internal/hls"
 	"weir/transcoder/internal/job"
-	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
 	"weir/transcoder/internal/probe"
-	"weir/transcoder/internal/publish"
 	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2"
 	"weir/transcoder/internal/source"
@@ -33,18 +31,18 @@ import (
 // others with job.ErrConflict.
 type Bucket interface {
 	Read(ctx context.Context, key string) (data []byte, etag string, err error)
-	Write(ctx context.Context, key string, data []byte, m r2.Meta) error
 	Create(ctx context.Context, key string, data []byte, m r2.Meta) error
+	Replace(ctx context.Context, key, etag string, data []byte, m r2.Meta) error
 	Delete(ctx context.Context, keys ...string) error
 	List(ctx context.Context, prefix string) iter.Seq2[r2.Object, error]
 }
 
 // Queue dispatches work; see package queue for what it promises.
 type Queue interface {
-	Send(ctx context.Context, lane queue.Lane, id string, data []byte) error
+	Send(ctx context.Context, lane queue.Lane, priority int, id string, data []byte) error
 	Drop(ctx context.Context, lane queue.Lane, prefix string) error
 	Signal(id string, data []byte) error
-	Listen(prefix string, hear func(id string, data []byte)) (stop func(), err error)
+	Listen(pattern string, hear func(id string, data []byte)) (stop func(), err error)
 }
 
 // Sender makes one attempt to tell a backend; its errors are *webhook.Failure.
@@ -72,7 +70,13 @@ func (w *Worker) Run(ctx context.Context, d queue.Delivery) error {
 	if err != nil {
 		return w.discard(d, err)
 	}
-	j, err := w.Catalog.Update(ctx, t, (*job.Job).Begin)
+	j, err := w.Catalog.Update(ctx, t, func(*job.Job) {})
+	if err == nil && j.State == job.Queued {
+		if err := w.prepare(ctx, j); err != nil {
+			return err
+		}
+		j, err = w.Catalog.Update(ctx, t, (*job.Job).Begin)
+	}
 	if gone(err) {
 		return w.discard(d, err)
 	}
@@ -80,11 +84,15 @@ func (w *Worker) Run(ctx context.Context, d queue.Delivery) error {
 		return err
 	}
 	if !j.State.Ended() {
-		if j, err = w.walk(ctx, j, d.Attempt); err != nil {
+		if j, err = w.walk(ctx, j, d); err != nil {
 			return err
 		}
 	}
-	return w.Queue.Send(ctx, queue.Hooks, j.VideoID+"."+j.Run, d.Data)
+	if err := w.clear(ctx, j); err != nil {
+		return err
+	}
+	w.say(j, job.Progress{Phase: job.Over, Percent: j.Progress})
+	return w.Dispatch(ctx, j)
 }
 
 // jobAttempts is how often a job is walked before it is given up: with the queue's pauses, more than two hours, which
@@ -92,40 +100,47 @@ func (w *Worker) Run(ctx context.Context, d queue.Delivery) error {
 const jobAttempts = 20
 
 // walk is the line. It returns the ended job; an error means that it is to be walked again.
-func (w *Worker) walk(ctx context.Context, j job.Job, attempt int) (job.Job, error) {
+func (w *Worker) walk(ctx context.Context, j job.Job, d queue.Delivery) (job.Job, error) {
 	log := w.Log.With("job", j.VideoID, "run", j.Run)
-	tree := publish.NewTree(w.Bucket, j.VideoID)
-
-	result, err := w.make(ctx, j, tree)
-	if failure := (*job.Failure)(nil); errors.As(err, &failure) {
-		log.Info("the job failed", "code", failure.Code, "error", err)
-		return w.fail(ctx, j, tree, *failure)
-	}
-	if err != nil && ctx.Err() == nil && attempt >= jobAttempts {
-		log.Error("the job was given up", "error", err)
-		return w.fail(ctx, j, tree, job.Failure{Code: job.Internal, Message: "The transcoder failed on the video again and again; its log says why. Post the request again when that is mended."})
-	}
+	wanted, end, err := w.untilStopped(ctx, j.Ticket())
 	if err != nil {
 		return j, err
 	}
+	result, err := w.make(wanted, j)
+	stopped := errors.Is(context.Cause(wanted), errStopped) || errors.Is(err, errStopped) || gone(err)
+	end()
+	failure := (*job.Failure)(nil)
+	switch {
+	case stopped:
+		log.Info("the job was stopped")
+		return w.stopped(ctx, j)
+	case errors.As(err, &failure):
+		log.Info("the job failed", "code", failure.Code, "error", err)
+		return w.fail(ctx, j, *failure)
+	case err != nil && ctx.Err() == nil && d.Attempt-d.Crashes >= jobAttempts:
+		log.Error("the job was given up", "error", err)
+		return w.fail(ctx, j, job.Failure{Code: job.Internal, Message: "The transcoder failed on the video again and again; its log says why. Post the request again when that is mended."})
+	case err != nil:
+		return j, err
+	}
 	log.Info("the job was processed", "duration_s", result.Duration, "segments", result.Segments, "bytes", result.Bytes)
-	return w.Catalog.Update(ctx, j.Ticket(), func(j *job.Job) { j.Finish(result) })
+	return w.Catalog.Update(ctx, j.Ticket(), func(j *job.Job) { j.Finish(result, w.Now().UTC()) })
 }
 
-func (w *Worker) make(ctx context.Context, j job.Job, tree publish.Tree) (job.Result, error) {
+func (w *Worker) make(ctx context.Context, j job.Job) (job.Result, error) {
+	w.say(j, job.Progress{Phase: job.Probing})
 	p, err := w.plan(ctx, j)
 	if err != nil {
 		return job.Result{}, err
 	}
-	renditions, err := w.dispatch(ctx, j, p)
+	if j, err = w.Catalog.Update(ctx, j.Ticket(), func(j *job.Job) { j.Duration = p.Duration() }); err != nil {
+		return job.Result{}, err
+	}
+	renditions, err := w.follow(ctx, j, p)
 	if err != nil {
 		return job.Result{}, err
 	}
-	result, err := w.publish(ctx, j, tree, p, renditions)
-	if err != nil {
-		return job.Result{}, err
-	}
-	return result, tree.Sweep(ctx, renditions)
+	return w.publish(ctx, j, p, renditions)
 }
 
 // plan returns the run's plan: the one in the bucket, or else a new one. Whoever puts it there first decides.
@@ -148,62 +163,53 @@ func (w *Worker) plan(ctx context.Context, j job.Job) (plan.Plan, error) {
 	return commit(ctx, w.Bucket, planKey(j.Ticket()), p)
 }
 
-// publish writes the playlists. From the master playlist on, the video is playable.
-func (w *Worker) publish(ctx context.Context, j job.Job, tree publish.Tree, p plan.Plan, renditions []media.Rendition) (job.Result, error) {
-	target := hls.TargetDuration(renditions)
-	playlists := make(map[string][]byte, len(renditions))
-	var result job.Result
-	for _, r := range renditions {
-		list, err := hls.Media(r, target)
-		if err != nil {
-			return job.Result{}, err
-		}
-		playlists[r.Name] = list
-		peak, average := hls.Bandwidth(r, target)
-		out := job.Rendition{Name: r.Name, Codecs: r.Codecs, Bandwidth: peak, AverageBandwidth: average}
-		for _, v := range p.Video {
-			if v.Name == r.Name {
-				out.Width, out.Height = v.Width, v.Height
-			}
-		}
-		result.Renditions = append(result.Renditions, out)
-		result.Segments += len(r.Segments)
-		result.Bytes += r.Bytes()
-		result.Duration = max(result.Duration, r.Duration())
-	}
-	master, err := hls.Master(p, renditions, publish.PlaylistName)
-	if err != nil {
-		return job.Result{}, err
-	}
-	if err := tree.Publish(ctx, playlists, master); err != nil {
-		return job.Result{}, fmt.Errorf("publish: %w", err)
-	}
-	_, err = w.Catalog.Update(ctx, j.Ticket(), (*job.Job).Publish)
-	return result, err
+func (w *Worker) fail(ctx context.Context, j job.Job, f job.Failure) (job.Job, error) {
+	return w.Catalog.Update(ctx, j.Ticket(), func(j *job.Job) { j.Fail(f, w.Now().UTC()) })
 }
 
-// fail ends the job badly. Nothing of it can be played afterwards, and no task of it is left.
-func (w *Worker) fail(ctx context.Context, j job.Job, tree publish.Tree, f job.Failure) (job.Job, error) {
-	// Only the run that the record names may touch the tree: it may be another's by now.
-	if _, err := w.Catalog.Update(ctx, j.Ticket(), func(*job.Job) {}); err != nil {
-		return j, err
-	}
+// stopped ends what is left of a run that nobody waits for any more, and returns the record as it is now.
+func (w *Worker) stopped(ctx context.Context, j job.Job) (job.Job, error) {
 	if err := w.stopTasks(ctx, j.Ticket()); err != nil {
 		return j, err
 	}
-	if err := tree.Withdraw(ctx); err != nil {
-		return j, fmt.Errorf("withdraw the tree: %w", err)
-	}
-	return w.Catalog.Update(ctx, j.Ticket(), func(j *job.Job) { j.Fail(f) })
+	return w.Catalog.Get(ctx, j.VideoID)
 }
 
-// Dispatch puts an accepted job into the queue.
-func (w *Worker) Dispatch(ctx context.Context, t job.Ticket) error {
-	data, err := json.Marshal(t)
-	if err != nil {
-		return fmt.Errorf("dispatch %q: %w", t.VideoID, err)
+// Dispatch puts whatever of a job is due into the queue: the job itself, what its backend is to be told, and the removal of
+// its remains. What is in the queue already is not put there again.
+func (w *Worker) Dispatch(ctx context.Context, j job.Job) error {
+	ticket := j.Ticket()
+	if !j.State.Ended() {
+		if err := w.send(ctx, queue.Jobs, j, ticket.String(), ticket); err != nil {
+			return err
+		}
 	}
-	return w.Queue.Send(ctx, queue.Jobs, t.VideoID+"."+t.Run, data)
+	for _, n := range j.Notices {
+		if n.Settled() {
+			continue
+		}
+		if err := w.send(ctx, queue.Hooks, j, hookID(ticket, n), hookMessage{ticket, n.EventID}); err != nil {
+			return err
+		}
+	}
+	if j.State == job.Deleted {
+		if err := w.Queue.Signal(stopID(ticket), nil); err != nil {
+			return err
+		}
+	}
+	if !j.SweepAt.IsZero() {
+		return w.send(ctx, queue.Sweeps, j, ticket.String(), ticket)
+	}
+	return nil
+}
+
+// send puts a message of a job into a lane.
+func (w *Worker) send(ctx context.Context, lane queue.Lane, j job.Job, id string, message any) error {
+	data, err := json.Marshal(message)
+	if err != nil {
+		return fmt.Errorf("send %s %s: %w", lane, id, err)
+	}
+	return w.Queue.Send(ctx, lane, j.Priority, id, data)
 }
 
 // Reconcile dispatches what the bucket says is open, whatever became of the queue. It does so at once and then every
@@ -229,13 +235,16 @@ func (w *Worker) reconcile(ctx context.Context) error {
 			return err
 		}
 		j, err := w.Catalog.Get(ctx, id)
+		if errors.Is(err, job.ErrNotFound) {
+			continue // a marker whose request was never answered
+		}
 		if err != nil {
 			return err
 		}
-		if j.Notice.Settled() {
+		if j.Closed() {
 			err = w.Catalog.Close(ctx, j.Ticket())
 		} else {
-			err = w.Dispatch(ctx, j.Ticket())
+			err = w.Dispatch(ctx, j)
 		}
 		if err != nil {
 			return err

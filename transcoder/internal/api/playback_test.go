@@ -1,0 +1,115 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"weir/transcoder/internal/api"
+	"weir/transcoder/internal/job"
+)
+
+func TestAVideoCanBePlayedWhileSomethingOfItIsPublished(t *testing.T) {
+	fail := func(j *job.Job) { j.Fail(job.Failure{Code: job.SourceNotFound}, now) }
+	again := func(j *job.Job) { j.State, j.Version = job.Queued, j.Version+1 }
+	for _, c := range []struct {
+		name   string
+		steps  []func(*job.Job)
+		status int
+	}{
+		{"queued", nil, 409},
+		{"processing", []func(*job.Job){(*job.Job).Begin}, 409},
+		{"playable", []func(*job.Job){publish}, 200},
+		{"processed", []func(*job.Job){publish, finish}, 200},
+		{"failed", []func(*job.Job){fail}, 409},
+		{"failed after it was playable", []func(*job.Job){publish, fail}, 409},
+		{"being replaced", []func(*job.Job){publish, finish, again}, 200},
+		{"replaced in vain", []func(*job.Job){publish, finish, again, fail}, 200},
+		{"deleted", []func(*job.Job){publish, finish, func(j *job.Job) { j.Delete(now) }}, 409},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := setup(t)
+			f.do("POST", "/transcode", good)
+			for _, step := range c.steps {
+				f.set(step)
+			}
+			w := f.do("GET", "/videos/intro/playback", "")
+			if c.status == http.StatusOK && w.Code != http.StatusOK {
+				t.Errorf("answered %d: %s", w.Code, w.Body)
+			}
+			if c.status != http.StatusOK {
+				refused(t, c.name, w, c.status, "not_playable")
+			}
+		})
+	}
+}
+
+func TestATokenLivesLongerThanTheVideo(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		steps []func(*job.Job)
+		want  time.Duration
+	}{
+		{"a short one", []func(*job.Job){func(j *job.Job) { j.Duration = 60 }, publish}, time.Hour},
+		{"a long one, planned", []func(*job.Job){func(j *job.Job) { j.Duration = 7200 }, publish}, 2*time.Hour + 15*time.Minute},
+		{"a long one, processed", []func(*job.Job){publish, finish}, 2*time.Hour + 15*time.Minute},
+	} {
+		f := setup(t)
+		f.do("POST", "/transcode", good)
+		for _, step := range c.steps {
+			f.set(step)
+		}
+		var p api.Playback
+		if err := json.Unmarshal(f.do("GET", "/videos/intro/playback", "").Body.Bytes(), &p); err != nil || !p.ExpiresAt.Equal(now.Truncate(time.Second).Add(c.want)) {
+			t.Errorf("%s: expires at %v, want %v later than %v: %v", c.name, p.ExpiresAt, c.want, now, err)
+		}
+	}
+}
+
+func publish(j *job.Job) { j.Publish(now) }
+func finish(j *job.Job)  { j.Finish(result, now) }
+
+func TestAPlaybackTokenOpensOneVideo(t *testing.T) {
+	f := setup(t)
+	f.do("POST", "/transcode", good)
+	f.set(func(j *job.Job) { j.Finish(result, now) })
+	w := f.do("GET", "/videos/intro/playback", "")
+	var p api.Playback
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("answered %d: %s", w.Code, w.Body)
+	}
+	claims := jwt.RegisteredClaims{}
+	token, err := jwt.ParseWithClaims(p.Token, &claims, func(*jwt.Token) (any, error) { return []byte("secretsecretsecretsecretsecretse"), nil },
+		jwt.WithTimeFunc(func() time.Time { return now }))
+	if err != nil || claims.Subject != "videos/intro" || token.Header["kid"] != "k1" {
+		t.Errorf("the token is for %q, kid %v: %v", claims.Subject, token.Header["kid"], err)
+	}
+	if want := now.Truncate(time.Second).Add(2*time.Hour + 15*time.Minute); !p.ExpiresAt.Equal(want) || !claims.ExpiresAt.Equal(want) {
+		t.Errorf("the token of a two-hour video expires at %v and %v, want %v", p.ExpiresAt, claims.ExpiresAt, want)
+	}
+	if want := "https://video.example.com/t/" + p.Token + "/videos/intro/hls/master.m3u8"; p.URLs.HLS != want {
+		t.Errorf("URL %s, want %s", p.URLs.HLS, want)
+	}
+	if want := "https://video.example.com/videos/intro/hls/master.m3u8?token=" + p.Token; p.URLs.HLSQuery != want {
+		t.Errorf("URL %s, want %s", p.URLs.HLSQuery, want)
+	}
+	if want := "https://video.example.com/videos/intro/hls/master.m3u8"; p.URLs.HLSBearer != want {
+		t.Errorf("URL %s, want %s", p.URLs.HLSBearer, want)
+	}
+}
+
+func TestTokenKeys(t *testing.T) {
+	for _, bad := range []string{
+		``, `{}`, `secret`, `{"kty":"RSA","alg":"HS256","kid":"a","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U"}`,
+		`{"kty":"oct","alg":"HS512","kid":"a","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U"}`,
+		`{"kty":"oct","alg":"HS256","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U"}`,
+		`{"kty":"oct","alg":"HS256","kid":"a","k":"c2hvcnQ"}`, `{"kty":"oct","alg":"HS256","kid":"a","k":"!!"}`,
+	} {
+		if _, err := api.ParseKey(bad); err == nil {
+			t.Errorf("accepted %s", bad)
+		}
+	}
+}

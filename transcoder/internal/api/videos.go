@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"weir/transcoder/internal/job"
+)
+
+// request is the body of POST /transcode.
+type request struct {
+	VideoID    string `json:"video_id"`
+	Key        string `json:"key"`
+	WebhookURL string `json:"webhook_url"`
+	Priority   int    `json:"priority"`
+	// Replace makes a video anew that was processed. What is published of it can be watched until the new one takes its place.
+	Replace bool `json:"replace"`
+}
+
+func (s *Server) transcode(c echo.Context) error {
+	r := request{Priority: job.DefaultPriority}
+	if err := decodeBody(c.Request().Body, &r); err != nil {
+		return err
+	}
+	spec := job.Spec{VideoID: r.VideoID, Key: r.Key, WebhookURL: r.WebhookURL, Priority: r.Priority}
+	if err := spec.Validate(); err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	j, err := s.config.Catalog.Accept(ctx, spec, r.Replace)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Location", "/videos/"+j.VideoID)
+	return s.accepted(c, j)
+}
+
+func (s *Server) video(c echo.Context) error {
+	j, err := s.get(c)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, view(j))
+}
+
+func (s *Server) delete(c echo.Context) error {
+	id, err := videoID(c)
+	if err != nil {
+		return err
+	}
+	j, err := s.config.Catalog.Delete(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return s.accepted(c, j)
+}
+
+func (s *Server) playback(c echo.Context) error {
+	j, err := s.get(c)
+	switch {
+	case err != nil:
+		return err
+	case !j.Watchable() && j.State.Ended():
+		return refuse(http.StatusConflict, "not_playable", fmt.Sprintf("The video is %s: post it to /transcode again.", j.State))
+	case !j.Watchable():
+		return refuse(http.StatusConflict, "not_playable", fmt.Sprintf("The video is %s: ask again when its state is playable or processed.", j.State))
+	}
+	p, err := s.config.Minter.Mint(j)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, p)
+}
+
+// accepted hands on what is recorded, and answers.
+func (s *Server) accepted(c echo.Context, j job.Job) error {
+	if !j.Closed() {
+		s.dispatch(c.Request().Context(), j)
+	}
+	return c.JSON(http.StatusAccepted, view(j))
+}
+
+// dispatch need not succeed: the record is safe and the reconciler dispatches it, so the client need not know.
+func (s *Server) dispatch(ctx context.Context, j job.Job) {
+	if err := s.config.Dispatcher.Dispatch(ctx, j); err != nil {
+		s.config.Log.Error("an accepted job was not dispatched yet", "job", j.VideoID, "error", err)
+	}
+}
+
+func (s *Server) get(c echo.Context) (job.Job, error) {
+	id, err := videoID(c)
+	if err != nil {
+		return job.Job{}, err
+	}
+	return s.config.Catalog.Get(c.Request().Context(), id)
+}
+
+// videoID returns the id in the path.
+func videoID(c echo.Context) (string, error) {
+	id := c.Param("id")
+	if err := job.ValidateVideoID(id); err != nil {
+		return "", fmt.Errorf("%w: %w", job.ErrInvalid, err)
+	}
+	return id, nil
+}

@@ -1,0 +1,141 @@
+package encode
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"weir/transcoder/internal/cmaf"
+	"weir/transcoder/internal/ffmpeg"
+	"weir/transcoder/internal/media"
+	"weir/transcoder/internal/plan"
+)
+
+// tape is a sink that keeps one rendition.
+type tape struct {
+	mu       sync.Mutex
+	init     []byte
+	segments map[int][]byte
+}
+
+func (s *tape) Init(_ context.Context, _ string, i cmaf.Init) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.init = i.Data
+	return nil
+}
+
+func (s *tape) Segment(_ context.Context, _ string, g cmaf.Segment) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.segments[g.Number] = g.Data
+	return nil
+}
+
+// play decodes what is on the tape to mono samples.
+func (s *tape) play(t *testing.T) []float64 {
+	t.Helper()
+	file := slices.Clone(s.init)
+	for n := range len(s.segments) {
+		file = append(file, s.segments[n]...)
+	}
+	cmd := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-i", "pipe:0")
+	cmd.Stdin = bytes.NewReader(file)
+	return decode(t, cmd)
+}
+
+// decode returns what an ffmpeg that reads something decodes.
+func decode(t *testing.T, cmd *exec.Cmd) []float64 {
+	t.Helper()
+	cmd.Args = append(cmd.Args, "-f", "f32le", "-ac", "1", "-ar", "48000", "pipe:1")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples := make([]float64, len(out)/4)
+	for i := range samples {
+		samples[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(out[4*i:])))
+	}
+	return samples
+}
+
+// The sound of a video comes from two encoders, and from more if a node dies. Nobody may hear where one takes over: what
+// two make together is as near to the source as what one makes, at the joins as well.
+func TestTheJoinsOfEncodersAreNotHeard(t *testing.T) {
+	const seconds = 90
+	file := filepath.Join(t.TempDir(), "sound.mp4")
+	// Tones that slide, with a beat, so that a sample too many or a block too few would be far off.
+	source := "aevalsrc='0.3*sin(2*PI*(220*t+3*t*t))+0.2*sin(2*PI*1760*t)*(0.6+0.4*sin(2*PI*3*t))':s=44100:d=90"
+	cmd := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-f", "lavfi", "-i", "color=s=64x36:r=25:d=90",
+		"-c:a", "aac", "-b:a", "256k", "-c:v", "libx264", "-preset", "ultrafast", file)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	server := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(file))))
+	defer server.Close()
+
+	tools, err := ffmpeg.Find(ffmpeg.DefaultMemory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ladder, err := plan.ParseLadder("64:100k:128k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := plan.Make("k", "e", 1, media.Source{
+		Demuxer: "mov",
+		Video:   media.Video{Index: 0, Width: 64, Height: 36, Rate: media.Rate{Num: 25, Den: 1}, End: seconds},
+		Audio:   &media.Audio{Index: 1, End: seconds},
+	}, ladder)
+	record := func(parts ...[]plan.Chunk) []float64 {
+		s := &tape{segments: map[int][]byte{}}
+		for _, chunks := range parts {
+			if err := (Encoder{Tools: tools}).Sound(t.Context(), p, chunks, server.URL+"/sound.mp4", s, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(s.segments) != p.Segments() {
+			t.Fatalf("%d segments, want %d", len(s.segments), p.Segments())
+		}
+		return s.play(t)
+	}
+	whole := record(p.Chunks)
+	deep := len(p.Chunks) - 1
+	for c := range p.Chunks {
+		if at := p.Source.Video.Rate.Seconds(p.Chunks[c].First); at > soundSeekFrom+10 {
+			deep = min(deep, c) // far enough to be sought
+		}
+	}
+	joined := record(p.Chunks[:1], p.Chunks[1:3], p.Chunks[3:deep], p.Chunks[deep:])
+	if len(whole) != len(joined) {
+		t.Fatalf("%d samples, want %d", len(joined), len(whole))
+	}
+	reference := decode(t, exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-i", file, "-vn"))
+	// The error of an encoder, in windows of a frame.
+	noise := func(samples []float64, from, end int) (worst float64) {
+		for at := from; at+aacFrame <= end; at += aacFrame {
+			sum := 0.0
+			for i := at; i < at+aacFrame; i++ {
+				sum += (samples[i] - reference[i]) * (samples[i] - reference[i])
+			}
+			worst = max(worst, math.Sqrt(sum/aacFrame))
+		}
+		return worst
+	}
+	usual := noise(whole, sampleRate, (seconds-1)*sampleRate)
+	for _, c := range []int{1, 3, deep} {
+		first, _ := p.Span(p.Chunks[c])
+		at := int(newPart(p, p.Chunks).frame(first) * aacFrame)
+		if got := noise(joined, at-4*aacFrame, at+4*aacFrame); got > 1.1*usual {
+			t.Errorf("at the join at %.2f s the error is %.5f; that of one encoder is at most %.5f", float64(at)/sampleRate, got, usual)
+		}
+	}
+}

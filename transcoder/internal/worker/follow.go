@@ -1,0 +1,372 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"weir/transcoder/internal/job"
+	"weir/transcoder/internal/media"
+	"weir/transcoder/internal/plan"
+	"weir/transcoder/internal/queue"
+)
+
+const (
+	// ahead is how many tasks of a job wait in the queue. When one is begun, the next is sent: so no node is idle, and jobs
+	// that wait side by side take turns.
+	ahead = 2
+	// pollInterval finds outcomes whose signal was missed.
+	pollInterval = 10 * time.Second
+	// sayInterval is how often progress is said, if there is any, and sayAgain how often it is said anyway.
+	sayInterval, sayAgain = 500 * time.Millisecond, 3 * time.Second
+	// recordInterval is how often progress goes into the job's record, and growInterval how often playlists are written:
+	// R2 takes one write a second and key.
+	recordInterval, growInterval = 2 * time.Second, 1100 * time.Millisecond
+	// lastPercent is left for publishing.
+	lastPercent = 99
+)
+
+// follow has the plan's tasks done, by whichever nodes, and returns the renditions that they make together. It follows the
+// outcomes in the bucket; signals only say when to look. As soon as the first chunk is there, it is shown, and so is
+// whatever comes next in time.
+func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) ([]media.Rendition, error) {
+	f := &follower{
+		Worker: w, job: j, plan: p, tasks: p.Tasks(),
+		done: map[string]outcome{}, sent: map[string]bool{}, shares: map[string]float64{},
+	}
+	news := make(chan signal, 1024)
+	hear := func(id string, data []byte) {
+		share, err := strconv.ParseFloat(string(data), 64)
+		if err != nil {
+			return
+		}
+		select {
+		case news <- signal{id[strings.LastIndexByte(id, '.')+1:], share}:
+		default: // the poll makes up for it
+		}
+	}
+	for _, pattern := range []string{taskSignal(j.Ticket(), "*"), outcomeSignal(j.Ticket(), "*")} {
+		stop, err := w.Queue.Listen(pattern, hear)
+		if err != nil {
+			return nil, err
+		}
+		defer stop()
+	}
+	if err := f.poll(ctx); err != nil {
+		return nil, err
+	}
+	f.began, f.begun = w.Now(), f.finished()
+
+	poll, say := time.NewTicker(pollInterval), time.NewTicker(sayInterval)
+	defer poll.Stop()
+	defer say.Stop()
+	for {
+		if err := f.show(ctx); err != nil {
+			return nil, err
+		}
+		if f.ready() == len(p.Chunks) {
+			break
+		}
+		if err := f.send(ctx); err != nil {
+			return nil, err
+		}
+		var err error
+		select {
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case s := <-news:
+			err = f.hear(ctx, s)
+		case <-poll.C:
+			clear(f.sent) // whatever became of the messages: those that are there are not sent twice
+			err = f.poll(ctx)
+		case <-say.C:
+			err = f.record(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	// The playlists are written once more in a moment.
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-time.After(f.grown.Add(growInterval).Sub(w.Now())):
+	}
+	return join(p, f.done, len(p.Chunks))
+}
+
+// signal is what is said of a task, its finished share, or of an outcome that is there.
+type signal struct {
+	name  string
+	share float64
+}
+
+// follower is what a node knows of a job whose tasks are done.
+type follower struct {
+	*Worker
+	job   job.Job
+	plan  plan.Plan
+	tasks []plan.Task
+
+	done   map[string]outcome // what is committed, by name
+	sent   map[string]bool    // tasks that are in the queue
+	shares map[string]float64 // what is said of tasks that are begun
+
+	shown    int       // chunks in the playlists
+	grown    time.Time // when these were written
+	began    time.Time
+	begun    float64 // seconds that were finished then
+	heard    float64 // percent that were said
+	said     time.Time
+	recorded time.Time
+	percent  float64 // in the record
+}
+
+func (f *follower) hear(ctx context.Context, s signal) error {
+	if _, ok := f.plan.Task(s.name); ok {
+		f.shares[s.name] = max(f.shares[s.name], s.share)
+	}
+	if s.share < 1 {
+		return nil
+	}
+	return f.look(ctx, s.name)
+}
+
+// look takes in an outcome, if it is there.
+func (f *follower) look(ctx context.Context, name string) error {
+	if _, ok := f.done[name]; ok {
+		return nil
+	}
+	out, err := read[outcome](ctx, f.Bucket, resultKey(f.job.Ticket(), name))
+	switch {
+	case errors.Is(err, job.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case out.Failure != nil:
+		return out.Failure
+	}
+	f.done[name] = out
+	return nil
+}
+
+// poll looks for all outcomes.
+func (f *follower) poll(ctx context.Context) error {
+	names, err := committed(ctx, f.Bucket, f.job.Ticket())
+	if err != nil {
+		return err
+	}
+	for name := range names {
+		if err := f.look(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// committed are the names of the records of a run.
+func committed(ctx context.Context, b Bucket, t job.Ticket) (map[string]bool, error) {
+	names := map[string]bool{}
+	for o, err := range b.List(ctx, workPrefix(t)) {
+		if err != nil {
+			return nil, err
+		}
+		if name := strings.TrimSuffix(path.Base(o.Key), ".json"); name != "plan" {
+			names[name] = true
+		}
+	}
+	return names, nil
+}
+
+// send puts tasks into the queue: those that make the video playable at once, the others as the queue takes them.
+func (f *follower) send(ctx context.Context) error {
+	waiting := 0
+	for _, t := range f.tasks {
+		if f.share(t) >= 1 {
+			continue
+		}
+		_, begun := f.shares[t.ID]
+		if !begun && !t.First() {
+			waiting++
+		}
+		if f.sent[t.ID] || waiting > ahead {
+			continue
+		}
+		lane := queue.Tasks
+		if t.First() {
+			lane = queue.First
+		}
+		ticket := f.job.Ticket()
+		if err := f.Worker.send(ctx, lane, f.job, ticket.String()+"."+t.ID, taskMessage{ticket, t.ID}); err != nil {
+			return err
+		}
+		f.sent[t.ID] = true
+	}
+	return nil
+}
+
+// share is the finished part of a task.
+func (f *follower) share(t plan.Task) float64 {
+	for _, name := range t.Outcomes() {
+		if _, ok := f.done[name]; !ok {
+			return min(f.shares[t.ID], 0.99)
+		}
+	}
+	return 1
+}
+
+// ready is the number of chunks that are there, picture and sound, without a gap from the start.
+func (f *follower) ready() int {
+	for n, c := range f.plan.Chunks {
+		_, picture := f.done[plan.PictureOf(c)]
+		_, sound := f.done[plan.SoundOf(c)]
+		if !picture || !sound && len(f.plan.Audio) > 0 {
+			return n
+		}
+	}
+	return len(f.plan.Chunks)
+}
+
+// show lets players see what is ready, unless they watch an earlier version meanwhile.
+func (f *follower) show(ctx context.Context) error {
+	ready := f.ready()
+	soon := f.Now().Sub(f.grown) < growInterval
+	whole := ready == len(f.plan.Chunks) && f.job.State == job.Playable // its last playlists come next
+	if ready <= f.shown || soon || whole || f.job.Replaces() {
+		return nil
+	}
+	renditions, err := join(f.plan, f.done, ready)
+	if err != nil {
+		return err
+	}
+	if f.job, err = f.grow(ctx, f.job, f.plan, renditions); err != nil {
+		return err
+	}
+	if f.job.State.Ended() {
+		return errStopped
+	}
+	f.shown, f.grown = ready, f.Now()
+	return nil
+}
+
+// record says how far the job is, and writes it into the record now and then.
+func (f *follower) record(ctx context.Context) error {
+	now, p := f.Now(), f.progress()
+	if p.Percent != f.heard || now.Sub(f.said) > sayAgain {
+		f.say(f.job, p)
+		f.heard, f.said = p.Percent, now
+	}
+	news := p.Percent != f.percent && now.Sub(f.recorded) > recordInterval
+	if !news && now.Sub(f.recorded) < pollInterval {
+		return nil
+	}
+	f.percent, f.recorded = p.Percent, now
+	j, err := f.Catalog.Update(ctx, f.job.Ticket(), func(j *job.Job) { j.Advance(p.Percent) })
+	if err == nil && j.State.Ended() {
+		err = errStopped
+	}
+	return err
+}
+
+// finished is how many seconds of the picture are encoded.
+func (f *follower) finished() float64 {
+	seconds := 0.0
+	for _, t := range f.tasks {
+		if !t.Sound {
+			seconds += f.share(t) * f.plan.Source.Video.Rate.Seconds(t.Chunks[0].End-t.Chunks[0].First)
+		}
+	}
+	return seconds
+}
+
+// progress is how far the job is.
+func (f *follower) progress() job.Progress {
+	p := job.Progress{Phase: job.Encoding}
+	sum, sound := 0.0, 0.0
+	for _, t := range f.tasks {
+		share := f.share(t)
+		sum += t.Weight * share
+		if t.Sound {
+			for _, c := range t.Chunks {
+				sound += share * float64(c.End-c.First) / float64(f.plan.Frames)
+			}
+		}
+	}
+	p.Percent = tenths(sum * lastPercent)
+	seconds := f.finished()
+	if elapsed := f.Now().Sub(f.began).Seconds(); elapsed > 1 && seconds > f.begun {
+		speed := (seconds - f.begun) / elapsed
+		p.Speed, p.ETA = tenths(speed), tenths((f.plan.Duration()-seconds)/speed)
+	}
+	playable := 0.0
+	if ready := f.ready(); ready > 0 {
+		playable = f.plan.Source.Video.Rate.Seconds(f.plan.Chunks[ready-1].End)
+	}
+	state := job.Processing
+	if f.job.State == job.Playable {
+		state = job.Playable
+	}
+	for _, v := range f.plan.Video {
+		p.Renditions = append(p.Renditions, job.RenditionProgress{Name: v.Name, State: state, Playable: playable, Percent: tenths(100 * seconds / f.plan.Duration())})
+	}
+	for _, a := range f.plan.Audio {
+		p.Renditions = append(p.Renditions, job.RenditionProgress{Name: a.Name, State: state, Playable: playable, Percent: tenths(100 * sound)})
+	}
+	return p
+}
+
+func tenths(f float64) float64 { return float64(int(f*10)) / 10 }
+
+// say tells whoever listens how far a job is.
+func (w *Worker) say(j job.Job, p job.Progress) {
+	p.VideoID, p.State = j.VideoID, j.State
+	data, err := json.Marshal(p)
+	if err == nil {
+		err = w.Queue.Signal("progress."+j.Ticket().String(), data)
+	}
+	if err != nil {
+		w.Log.Warn("progress was not said", "job", j.VideoID, "error", err)
+	}
+}
+
+// join puts the first chunks' renditions together, in the plan's order, and checks that no segment is missing.
+func join(p plan.Plan, done map[string]outcome, chunks int) ([]media.Rendition, error) {
+	whole := map[string]media.Rendition{}
+	for _, c := range p.Chunks[:chunks] {
+		for _, name := range []string{plan.PictureOf(c), plan.SoundOf(c)} {
+			for _, part := range done[name].Renditions {
+				r, ok := whole[part.Name]
+				if !ok {
+					whole[part.Name] = part
+					continue
+				}
+				// One init segment serves all chunks of a rendition: the encoder's settings are the same for each.
+				if r.Init != part.Init {
+					return nil, fmt.Errorf("join %s: the init segment of %s differs", r.Name, name)
+				}
+				r.Segments = append(r.Segments[:len(r.Segments):len(r.Segments)], part.Segments...)
+				whole[part.Name] = r
+			}
+		}
+	}
+	_, segments := p.Span(p.Chunks[chunks-1])
+	var out []media.Rendition
+	for _, name := range p.Renditions() {
+		r := whole[name]
+		if len(r.Segments) != segments {
+			return nil, fmt.Errorf("join %s: it has %d segments, not %d", name, len(r.Segments), segments)
+		}
+		for i, s := range r.Segments {
+			if s.Number != i {
+				return nil, fmt.Errorf("join %s: segment %d is missing", name, i)
+			}
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}

@@ -1,0 +1,109 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+
+	"weir/transcoder/internal/hls"
+	"weir/transcoder/internal/job"
+	"weir/transcoder/internal/media"
+	"weir/transcoder/internal/plan"
+	"weir/transcoder/internal/publish"
+)
+
+// grow shows what there is of the renditions so far. With the first segments of all of them the master playlist appears:
+// the video is playable. It returns the record as it is then.
+func (w *Worker) grow(ctx context.Context, j job.Job, p plan.Plan, renditions []media.Rendition) (job.Job, error) {
+	tree := publish.NewTree(w.Bucket, j.VideoID)
+	playlists, err := mediaPlaylists(p, renditions, hls.Event)
+	if err != nil {
+		return j, err
+	}
+	if err := tree.Grow(ctx, j.Version, playlists); err != nil {
+		return j, fmt.Errorf("publish: %w", err)
+	}
+	if j.State == job.Playable {
+		return j, nil
+	}
+	master, err := hls.Master(p, renditions, publish.PlaylistName(j.Version), hls.Event)
+	if err != nil {
+		return j, err
+	}
+	if err := tree.Master(ctx, master, true, w.ours(ctx, j)); err != nil {
+		return j, fmt.Errorf("publish: %w", err)
+	}
+	now := w.Now().UTC()
+	j, err = w.Catalog.Update(ctx, j.Ticket(), func(j *job.Job) { j.Publish(now) })
+	if err != nil {
+		return j, err
+	}
+	w.Log.Info("the job was playable", "job", j.VideoID, "run", j.Run, "after_s", now.Sub(j.CreatedAt).Seconds())
+	return j, w.Dispatch(ctx, j)
+}
+
+// publish writes the playlists for good, and removes what no playlist names.
+func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions []media.Rendition) (job.Result, error) {
+	w.say(j, job.Progress{Phase: job.Publishing, Percent: lastPercent})
+	tree := publish.NewTree(w.Bucket, j.VideoID)
+	playlists, err := mediaPlaylists(p, renditions, hls.VOD)
+	if err != nil {
+		return job.Result{}, err
+	}
+	master, err := hls.Master(p, renditions, publish.PlaylistName(j.Version), hls.VOD)
+	if err != nil {
+		return job.Result{}, err
+	}
+	if err := tree.Complete(ctx, j.Version, playlists); err != nil {
+		return job.Result{}, fmt.Errorf("publish: %w", err)
+	}
+	if err := tree.Master(ctx, master, false, w.ours(ctx, j)); err != nil {
+		return job.Result{}, fmt.Errorf("publish: %w", err)
+	}
+	if !j.Replaces() { // who watches the version before goes on doing so
+		if err := tree.Sweep(ctx); err != nil {
+			return job.Result{}, err
+		}
+	}
+	return result(p, renditions), nil
+}
+
+// ours tells whether the run is still the video's, and goes on.
+func (w *Worker) ours(ctx context.Context, j job.Job) func() error {
+	return func() error {
+		now, err := w.Catalog.Update(ctx, j.Ticket(), func(*job.Job) {})
+		if err == nil && now.State.Ended() {
+			err = errStopped
+		}
+		return err
+	}
+}
+
+func mediaPlaylists(p plan.Plan, renditions []media.Rendition, kind hls.Kind) (map[string][]byte, error) {
+	playlists := make(map[string][]byte, len(renditions))
+	for _, r := range renditions {
+		list, err := hls.Media(r, p.TargetDuration(), kind)
+		if err != nil {
+			return nil, err
+		}
+		playlists[r.Name] = list
+	}
+	return playlists, nil
+}
+
+func result(p plan.Plan, renditions []media.Rendition) job.Result {
+	var result job.Result
+	for _, r := range renditions {
+		peak, average := hls.Bandwidth(r, p.TargetDuration())
+		out := job.Rendition{Name: r.Name, Codecs: r.Codecs, Bandwidth: peak, AverageBandwidth: average}
+		for _, v := range p.Video {
+			if v.Name == r.Name {
+				out.Width, out.Height = v.Width, v.Height
+			}
+		}
+		result.Renditions = append(result.Renditions, out)
+		result.Segments += len(r.Segments)
+		result.Bytes += r.Bytes()
+		result.Duration = max(result.Duration, r.Duration())
+	}
+	return result
+}
