@@ -168,7 +168,7 @@ func (c *Catalog) Replay(ctx context.Context, eventID string) (job.Job, error) {
 }
 
 // reopen changes a job that may be closed. The marker comes first: should this node end in between, the reconciler finds
-// the job as it was, or as it is now.
+// the job as it was, or as it is now. And it comes once more, because another node may have closed the job in between.
 func (c *Catalog) reopen(ctx context.Context, videoID string, change func(*job.Job)) (job.Job, error) {
 	for {
 		j, err := c.Get(ctx, videoID)
@@ -179,6 +179,9 @@ func (c *Catalog) reopen(ctx context.Context, videoID string, change func(*job.J
 			return job.Job{}, fmt.Errorf("open %q again: %w", videoID, err)
 		}
 		j, err = c.Update(ctx, j.Ticket(), change)
+		if err == nil && !j.Closed() {
+			err = c.mark(ctx, videoID)
+		}
 		if !errors.Is(err, ErrSuperseded) {
 			return j, err
 		}
@@ -260,8 +263,14 @@ func (c *Catalog) DeadLetters(ctx context.Context) iter.Seq2[job.DeadLetter, err
 	}
 }
 
+// mark puts the marker there unless it is: R2 takes one write a second and key, and any number of equal requests may come
+// at once. The record must say before that something is left to do, so that whoever removes the marker sees it.
 func (c *Catalog) mark(ctx context.Context, videoID string) error {
-	return c.bucket.Write(ctx, markerKey(videoID), nil, private)
+	_, _, err := c.bucket.Read(ctx, markerKey(videoID))
+	if errors.Is(err, job.ErrNotFound) {
+		err = c.bucket.Write(ctx, markerKey(videoID), nil, private)
+	}
+	return err
 }
 
 func (c *Catalog) read(ctx context.Context, videoID string) (job.Job, string, error) {

@@ -29,9 +29,9 @@ const (
 	// run-up as well.
 	soundMargin = 1
 	// nextNice leaves nearly all of the machine to the first chunk of a video, and niceStep makes each of the next ones a bit
-	// less urgent than the one before: in the order in which they are watched. From the fourth on they take what nobody
+	// less urgent than the one before: in the order in which they are watched. From the third on they take what nobody
 	// else wants.
-	nextNice, niceStep, maxNice = 10, 3, 19
+	nextNice, niceStep, maxNice = 13, 3, 19
 )
 
 // indexed are the demuxers that find a key frame by an index. The others look for the time in the stream and may land

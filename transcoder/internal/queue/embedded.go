@@ -21,6 +21,9 @@ const (
 	maxStore = 2 << 30
 	// room is how much must fit on a disk that was full before the server is started again.
 	room = 1 << 20
+	// lockWait outlasts what a process that has just ended leaves behind: a child that it was about to start has the lock
+	// until it is the program that it was to be.
+	lockWait = time.Second
 	// orphanWait is longer than the server takes to notice that a message's time is over.
 	orphanWait = 300 * time.Millisecond
 )
@@ -67,7 +70,11 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the queue's directory: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for end := time.Now().Add(lockWait); err != nil && time.Now().Before(end); err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) {
+		time.Sleep(lockWait / 20)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the queue's directory %s: another transcoder uses it; "+
 			"give this one a directory of its own: %w", dir, err), f.Close())
 	}

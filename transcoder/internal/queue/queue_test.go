@@ -14,6 +14,7 @@ import (
 )
 
 func TestAMessageSentTwiceIsThereOnce(t *testing.T) {
+	t.Parallel()
 	q := open(t, t.TempDir())
 	send(t, q, queue.Jobs, 50, "video.run")
 	send(t, q, queue.Jobs, 50, "video.run")
@@ -28,6 +29,7 @@ func TestAMessageSentTwiceIsThereOnce(t *testing.T) {
 }
 
 func TestMessagesGoByPriorityAndThenInTheOrderOfSending(t *testing.T) {
+	t.Parallel()
 	q := open(t, t.TempDir())
 	for i := range 3 {
 		for _, priority := range []int{50, 0, 100, 7} {
@@ -75,6 +77,7 @@ func TestOnlyIDsAndPrioritiesThatFitIntoSubjectsAreSent(t *testing.T) {
 }
 
 func TestAFailedMessageComesAgain(t *testing.T) {
+	t.Parallel()
 	q := open(t, t.TempDir())
 	send(t, q, queue.Hooks, 50, "event")
 	attempts := make(chan int, 9)
@@ -131,6 +134,7 @@ func TestAHandlerThatIsCutOffGivesItsMessageBackAtOnceAndUncounted(t *testing.T)
 }
 
 func TestNoMoreHandlersThanSlots(t *testing.T) {
+	t.Parallel()
 	q := open(t, t.TempDir())
 	const slots, messages = 3, 12
 	for i := range messages {
@@ -156,6 +160,7 @@ func TestNoMoreHandlersThanSlots(t *testing.T) {
 }
 
 func TestServeReturnsWhenItsHandlersHave(t *testing.T) {
+	t.Parallel()
 	q := open(t, t.TempDir())
 	send(t, q, queue.Jobs, 50, "video.run")
 	started := make(chan struct{})
@@ -174,6 +179,7 @@ func TestServeReturnsWhenItsHandlersHave(t *testing.T) {
 }
 
 func TestDroppedMessagesDoNotCome(t *testing.T) {
+	t.Parallel()
 	q := open(t, t.TempDir())
 	ids := []string{"video.run", "video.run.audio", "video.run.chunk_0", "video.run2.audio", "other.run.audio"}
 	for priority, id := range ids {
@@ -193,6 +199,7 @@ func TestDroppedMessagesDoNotCome(t *testing.T) {
 }
 
 func TestAHandlerLosesAMessageThatIsDropped(t *testing.T) {
+	t.Parallel()
 	q := openPaced(t, queue.Config{Dir: t.TempDir()}, queue.Pace{AckWait: time.Second})
 	send(t, q, queue.Tasks, 50, "video.run.audio")
 	started, causes := make(chan struct{}), make(chan error, 9)
@@ -212,6 +219,7 @@ func TestAHandlerLosesAMessageThatIsDropped(t *testing.T) {
 }
 
 func TestSignalsReachListeners(t *testing.T) {
+	t.Parallel()
 	q := open(t, t.TempDir())
 	heard := make(chan string, 9)
 	stop, err := q.Listen("task.video.run.*", func(id string, data []byte) { heard <- id + "=" + string(data) })
@@ -234,6 +242,7 @@ func TestSignalsReachListeners(t *testing.T) {
 }
 
 func TestAGivenUpMessageIsADeadLetter(t *testing.T) {
+	t.Parallel()
 	url := urls(servers(t, 1))
 	q := openPaced(t, queue.Config{URL: url, Replicas: 1}, queue.Pace{AckWait: time.Second})
 	send(t, q, queue.Tasks, 50, "video.run.chunk_0")
