@@ -9,10 +9,14 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"weir/deploy/internal/bench"
+	"weir/deploy/internal/chaos"
 	"weir/deploy/internal/demo"
 	"weir/deploy/internal/setup"
 	"weir/deploy/local"
@@ -26,6 +30,15 @@ const usage = `usage: deploy COMMAND
                          --exit     fetch the video back, decode all of it, print RESULT {json}, and leave
                          --verbose  print what the parts log
   dev [--verbose]        run everything, without a video
+  chaos [FLAGS]          break it in the ways in which machines break, and tell whether a promise broke; print RESULT {json}
+                         --kills, --wipes, --zombies, --takeovers, --posts, --deletes N
+                         --only A,B     these fault runs alone
+                         --short        a minute of it
+                         --mutants      break the transcoder on purpose instead, and see whether each fault run notices
+                         --seed N       the schedule of an earlier run
+  bench [--short]        measure how quick it is, how it scales and what it needs; print RESULT {json}
+                         both: --transcoder FILE  another binary than the checkout's
+                               --log FILE         what the transcoders say
 `
 
 // errUsage is a command line that cannot be meant; run ends with 2.
@@ -67,15 +80,30 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the error says it all
-	exit, verbose := new(bool), new(bool)
 	operands := 0
+	var do func() error
 	switch args[0] {
-	case "setup", "wasm":
+	case "setup":
+		do = func() error { return setUp(ctx, stdout) }
+	case "wasm":
+		do = func() error { return wasm(ctx, stdout) }
 	case "demo":
-		exit, operands = flags.Bool("exit", false, ""), 1
-		fallthrough
+		exit, verbose := flags.Bool("exit", false, ""), flags.Bool("verbose", false, "")
+		operands = 1
+		do = func() error {
+			video := flags.Arg(0)
+			if err := readable(video); err != nil {
+				return err
+			}
+			return demo.Run(ctx, demo.Options{Video: video, Exit: *exit, Verbose: *verbose}, stdout)
+		}
 	case "dev":
-		verbose = flags.Bool("verbose", false, "")
+		verbose := flags.Bool("verbose", false, "")
+		do = func() error { return demo.Dev(ctx, *verbose, stdout) }
+	case "chaos":
+		do = chaosCommand(ctx, flags, stdout)
+	case "bench":
+		do = benchCommand(ctx, flags, stdout)
 	case "help", "-h", "--help":
 		_, _ = fmt.Fprint(stdout, usage)
 		return nil
@@ -91,21 +119,75 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if flags.NArg() > operands {
 		return fmt.Errorf("%w: what is %q? (flags come before operands)\n%s", errUsage, flags.Arg(operands), usage)
 	}
+	return do()
+}
 
-	switch args[0] {
-	case "setup":
-		return setUp(ctx, stdout)
-	case "wasm":
-		return wasm(ctx, stdout)
-	case "dev":
-		return demo.Dev(ctx, *verbose, stdout)
-	default:
-		video := flags.Arg(0)
-		if err := readable(video); err != nil {
+// chaosCommand declares the flags of chaos; a figure that is not given is that of the full run, or of the short one.
+func chaosCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) func() error {
+	short, mutants := flags.Bool("short", false, ""), flags.Bool("mutants", false, "")
+	only, seed := list(flags, "only", chaos.Parts()), flags.Uint64("seed", 0, "")
+	transcoder, logFile := flags.String("transcoder", "", ""), flags.String("log", "", "")
+	full, brief := chaos.Full, chaos.Short
+	for name, figure := range map[string][2]*int{
+		"kills": {&full.Kills, &brief.Kills}, "wipes": {&full.Wipes, &brief.Wipes},
+		"zombies": {&full.Zombies, &brief.Zombies}, "takeovers": {&full.Takeovers, &brief.Takeovers},
+		"posts": {&full.Posts, &brief.Posts}, "deletes": {&full.Deletes, &brief.Deletes},
+	} {
+		flags.Func(name, "", func(text string) error {
+			n, err := strconv.ParseUint(text, 10, 31)
+			*figure[0], *figure[1] = int(n), int(n)
 			return err
-		}
-		return demo.Run(ctx, demo.Options{Video: video, Exit: *exit, Verbose: *verbose}, stdout)
+		})
 	}
+	return func() error {
+		opts := full
+		if *short {
+			opts = brief
+		}
+		opts.Only, opts.Mutants, opts.Seed, opts.Transcoder = *only, *mutants, *seed, *transcoder
+		return logged(*logFile, func(log io.Writer) error {
+			opts.Log = log
+			return chaos.Run(ctx, opts, stdout)
+		})
+	}
+}
+
+func benchCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) func() error {
+	short, only := flags.Bool("short", false, ""), list(flags, "only", bench.Parts())
+	transcoder, logFile := flags.String("transcoder", "", ""), flags.String("log", "", "")
+	return func() error {
+		return logged(*logFile, func(log io.Writer) error {
+			return bench.Run(ctx, bench.Options{Short: *short, Only: *only, Transcoder: *transcoder, Log: log}, stdout)
+		})
+	}
+}
+
+// list declares a flag that takes some of the names, separated by commas.
+func list(flags *flag.FlagSet, name string, names []string) *[]string {
+	chosen := new([]string)
+	flags.Func(name, "", func(text string) error {
+		*chosen = strings.Split(text, ",")
+		for _, c := range *chosen {
+			if !slices.Contains(names, c) {
+				return fmt.Errorf("there is no %q: choose from %s", c, strings.Join(names, ", "))
+			}
+		}
+		return nil
+	})
+	return chosen
+}
+
+// logged calls do with what writes to the file; without a file it is nil.
+func logged(file string, do func(io.Writer) error) (err error) {
+	if file == "" {
+		return do(nil)
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return do(f)
 }
 
 func setUp(ctx context.Context, stdout io.Writer) error {

@@ -268,7 +268,7 @@ func TestAChunkThatCannotBeDoneEndsTheJob(t *testing.T) {
 			t.Errorf("the job is %s, left is %v", d.state(), d.bucket.Keys("videos/"))
 		}
 		d.want(queue.Tasks, "")
-		d.want(queue.Sweeps, d.job.Run)
+		d.want(queue.Sweeps, "failed")
 		d.want(queue.Hooks, "playable failed")
 	})
 }

@@ -161,6 +161,21 @@ func TestADeletedVideoGoesAtOnceAndAgainLater(t *testing.T) {
 	})
 }
 
+func TestADeletedVideoDoesNotWaitForTheSweepOfItsEnd(t *testing.T) {
+	y := newYard(t)
+	sweeps := func() string { return y.worker.Queue.(*board).on(queue.Sweeps) }
+	if err := y.worker.Dispatch(t.Context(), y.job); err != nil || sweeps() != "processed" {
+		t.Errorf("after its end the lane holds %q, %v", sweeps(), err)
+	}
+	j, err := y.worker.Catalog.Delete(t.Context(), "intro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := y.worker.Dispatch(t.Context(), j); err != nil || sweeps() != "processed deleted" {
+		t.Errorf("after it was deleted the lane holds %q, %v", sweeps(), err)
+	}
+}
+
 // What a sweep is about to remove could be what the next run has just found and taken for its own.
 func TestARunWaitsForTheSweepOfTheOneBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -198,7 +198,9 @@ func (w *Worker) Dispatch(ctx context.Context, j job.Job) error {
 		}
 	}
 	if !j.SweepAt.IsZero() {
-		return w.send(ctx, queue.Sweeps, j, ticket.String(), ticket)
+		// Named after the state: the sweep of a video that is deleted must not be taken for that of its end, which may wait
+		// for a day.
+		return w.send(ctx, queue.Sweeps, j, ticket.String()+"."+string(j.State), ticket)
 	}
 	return nil
 }

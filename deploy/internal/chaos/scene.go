@@ -1,0 +1,425 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"weir/deploy/internal/fleet"
+	"weir/deploy/internal/viewer"
+)
+
+const (
+	// stuckAfter is how long an open job may show no change: longer than a queue keeps a dead worker's message (30 s) and
+	// than the reconciler waits (a minute), one after the other.
+	stuckAfter = 100 * time.Second
+	// askPause is how often a wait looks again.
+	askPause = 20 * time.Millisecond
+	// postPause is how soon a request that nobody answered is sent again.
+	postPause = 50 * time.Millisecond
+	// sweepSlack is how much later than due the last sweep may come: the queue's precision and the removal itself.
+	sweepSlack = 30 * time.Second
+	// priority of jobs that nothing is known of.
+	usual = 50
+)
+
+// source is a clip in the bucket.
+type source struct {
+	clip fleet.Clip
+	key  string
+}
+
+// scene is the stage of one fault run: a fleet, the clips, the watcher, and all jobs with what is known of them.
+type scene struct {
+	fleet   *fleet.Fleet
+	watch   *fleet.Watcher
+	rng     *rand.Rand
+	sources []source
+	twins   twins
+	// hasty ends the run with its first problem, as is enough for a mutant.
+	hasty bool
+
+	mu       sync.Mutex
+	jobs     []*request
+	problems []fleet.Problem
+}
+
+// request is a job that was asked for.
+type request struct {
+	id       string
+	source   source
+	accepted bool
+	deleted  bool
+}
+
+// twins holds the shape that each clip took first. All later jobs of the clip must take the same.
+type twins map[string]map[string]string
+
+// open starts a scene. The returned context ends with the fleet's Cloudflare.
+func (r *run) open(ctx context.Context, part string, cluster bool, clips []fleet.Clip) (_ *scene, _ context.Context, end func() error, err error) {
+	f, err := fleet.Start(ctx, fleet.Options{Binary: r.binary, Cluster: cluster, Log: r.log})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	ctx, unguard := f.Guard(ctx)
+	s := &scene{fleet: f, rng: r.random(part), twins: twins{}, hasty: r.hasty}
+	s.watch = f.Watch(ctx)
+	end = func() error {
+		err := s.watch.Stop()
+		unguard()
+		return errors.Join(err, f.Stop())
+	}
+	for _, clip := range clips {
+		src, err := s.upload(ctx, clip)
+		if err != nil {
+			return nil, nil, nil, errors.Join(err, end())
+		}
+		s.sources = append(s.sources, src)
+	}
+	return s, ctx, end, nil
+}
+
+// upload makes a clip and puts it into the bucket.
+func (s *scene) upload(ctx context.Context, clip fleet.Clip) (source, error) {
+	path := filepath.Join(s.fleet.Temp(), clip.Name()+".mp4")
+	src := source{clip: clip, key: "uploads/" + clip.Name() + ".mp4"}
+	if err := clip.Make(ctx, path); err != nil {
+		return src, err
+	}
+	return src, s.fleet.Upload(ctx, path, src.key)
+}
+
+// environment of every node: a ladder of two rungs, encoded quickly, so that a run sees many jobs.
+func environment(more map[string]string) map[string]string {
+	env := map[string]string{"LADDER": "360:800k:96k,180:300k:64k", "X264_PRESET": "ultrafast"}
+	maps.Copy(env, more)
+	return env
+}
+
+// node makes a node of the scene and a client of its API.
+func (s *scene) node(ctx context.Context, spec fleet.Spec) (*fleet.Node, *fleet.Client, error) {
+	spec.Env = environment(spec.Env)
+	n, err := s.fleet.Node(ctx, spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	return n, s.fleet.Client(n, 8), nil
+}
+
+// post asks for a job until it is accepted, as a backend would whose request was lost.
+func (s *scene) post(ctx context.Context, c *fleet.Client, src source, priority int) (*request, error) {
+	s.mu.Lock()
+	q := &request{id: fmt.Sprintf("v%04d", len(s.jobs)), source: src}
+	s.jobs = append(s.jobs, q)
+	s.mu.Unlock()
+	s.watch.Add(q.id)
+	for {
+		_, err := c.Post(ctx, q.id, src.key, priority)
+		if err == nil {
+			s.mu.Lock()
+			q.accepted = true
+			s.mu.Unlock()
+			return q, nil
+		}
+		if !fleet.Down(err) {
+			s.blame(fleet.Refused, q.id, "%v", err)
+			return q, nil
+		}
+		if err := sleep(ctx, postPause); err != nil {
+			return q, err
+		}
+	}
+}
+
+// feed keeps so many jobs open until stop is called, which waits until the last request is answered.
+func (s *scene) feed(ctx context.Context, c *fleet.Client, open int) (stop func() error) {
+	enough, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for i := 0; ; {
+			select {
+			case <-enough:
+				ended <- nil
+				return
+			case <-time.After(askPause):
+			}
+			if len(s.open()) >= open {
+				continue
+			}
+			if _, err := s.post(ctx, c, s.sources[i%len(s.sources)], usual); err != nil {
+				ended <- err
+				return
+			}
+			i++
+		}
+	}()
+	return func() error {
+		close(enough)
+		return <-ended
+	}
+}
+
+// all are the jobs so far.
+func (s *scene) all() []request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var jobs []request
+	for _, q := range s.jobs {
+		jobs = append(jobs, *q)
+	}
+	return jobs
+}
+
+// open are the jobs that were asked for and have not ended.
+func (s *scene) open() []request {
+	return slices.DeleteFunc(s.all(), func(q request) bool { return q.deleted || s.watch.View(q.id).Ended() })
+}
+
+func (s *scene) blame(kind fleet.Kind, video, format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := fleet.Problem{Kind: kind, Video: video, Text: fmt.Sprintf(format, args...)}
+	if !slices.Contains(s.problems, p) {
+		s.problems = append(s.problems, p)
+	}
+}
+
+// broken are all problems so far.
+func (s *scene) broken() []fleet.Problem {
+	s.mu.Lock()
+	own := slices.Clone(s.problems)
+	s.mu.Unlock()
+	return append(s.watch.Problems(), own...)
+}
+
+// enough tells whether a hasty run has seen what it wanted to see.
+func (s *scene) enough() bool { return s.hasty && len(s.broken()) > 0 }
+
+// drain waits until every accepted job has ended and its backend was told, or until those that are left stand still.
+func (s *scene) drain(ctx context.Context) error {
+	began := time.Now()
+	for !s.enough() {
+		last, waiting := began, 0
+		for _, q := range s.all() {
+			if q.deleted || !q.accepted {
+				continue
+			}
+			v := s.watch.View(q.id)
+			if v.Changed.After(last) {
+				last = v.Changed
+			}
+			for _, e := range s.fleet.Ledger.Events(q.id) {
+				if e.At.After(last) {
+					last = e.At
+				}
+			}
+			if !v.Ended() || !s.told(q.id) {
+				waiting++
+			}
+		}
+		if waiting == 0 || time.Since(last) > stuckAfter {
+			return nil
+		}
+		if err := sleep(ctx, 5*askPause); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// told tells whether the backend knows of the job's end.
+func (s *scene) told(id string) bool {
+	return slices.ContainsFunc(s.fleet.Ledger.Events(id), func(e fleet.Event) bool { return e.Type != "video.playable" })
+}
+
+// outcome is what became of a scene's jobs.
+type outcome struct {
+	jobs, lost, stuck int
+}
+
+// verify drains the scene, lets the last look happen, and judges every job.
+func (s *scene) verify(ctx context.Context) (outcome, error) {
+	var o outcome
+	if err := s.drain(ctx); err != nil {
+		return o, err
+	}
+	if s.enough() {
+		return o, nil
+	}
+	if err := s.look(ctx); err != nil {
+		return o, err
+	}
+	watched := map[string]bool{} // clips whose video was watched
+	for _, q := range s.all() {
+		if !q.accepted {
+			continue
+		}
+		o.jobs++
+		if q.deleted {
+			continue
+		}
+		v := s.watch.View(q.id)
+		switch {
+		case v.Run == "":
+			o.lost++
+			s.blame(fleet.Unfinished, q.id, "it was accepted, and has no record")
+			continue
+		case !v.Ended():
+			o.stuck++
+			s.blame(fleet.Unfinished, q.id, "it is %s, and nothing has happened for %v", v.State, stuckAfter)
+			continue
+		case v.State != "processed":
+			o.lost++
+			s.blame(fleet.Unfinished, q.id, "it is %s", v.State)
+			continue
+		}
+		s.judgeEvents(q.id)
+		s.judgeTree(q, v)
+		if !watched[q.source.key] {
+			watched[q.source.key] = true
+			if err := s.watchVideo(ctx, q); err != nil {
+				return o, err
+			}
+		}
+	}
+	for _, err := range s.fleet.Ledger.Rejected() {
+		s.blame(fleet.Refused, "webhook", "%v", err)
+	}
+	return o, nil
+}
+
+// look takes a look at every video.
+func (s *scene) look(ctx context.Context) error {
+	for _, q := range s.all() {
+		if err := s.watch.Look(ctx, q.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judgeEvents wants one event for each state that a backend is told of.
+func (s *scene) judgeEvents(id string) {
+	ids := map[string]int{}
+	for _, e := range s.fleet.Ledger.Events(id) {
+		ids[e.Type]++
+	}
+	for _, kind := range []string{"video.playable", "video.processed"} {
+		switch ids[kind] {
+		case 1:
+		case 0:
+			s.blame(fleet.Unfinished, id, "its backend was not told %s", kind)
+		default:
+			s.blame(fleet.Doubled, id, "its backend was told of %d events %s", ids[kind], kind)
+		}
+		delete(ids, kind)
+	}
+	for kind := range ids {
+		s.blame(fleet.Refused, id, "its backend was told %s", kind)
+	}
+}
+
+// judgeTree wants a complete tree without remains, the same as that of every other job of the clip.
+func (s *scene) judgeTree(q request, v fleet.View) {
+	s.watch.Judge(q.id, func(w *fleet.Witness) {
+		if missing := w.Complete(); missing != "" {
+			s.blame(fleet.Unfinished, q.id, "it is processed, and %s", missing)
+		}
+		if left := w.Unreferenced(); v.SweepAt.IsZero() && len(left) > 0 {
+			s.blame(fleet.Leftover, q.id, "no playlist leads to %s", strings.Join(left, ", "))
+		}
+		if why := s.twins.compare(q.source.clip.Name(), w.Shape()); why != "" {
+			s.blame(fleet.Different, q.id, "%s", why)
+		}
+	})
+}
+
+// compare says in what way the clip took another shape than before.
+func (t twins) compare(clip string, shape map[string]string) string {
+	first, ok := t[clip]
+	if !ok {
+		t[clip] = shape
+		return ""
+	}
+	for name, text := range shape {
+		if first[name] != text {
+			return fmt.Sprintf("%s is %q, that of an earlier video of the clip was %q", name, text, first[name])
+		}
+	}
+	if len(first) != len(shape) {
+		return fmt.Sprintf("it has %d playlists, an earlier video of the clip had %d", len(shape), len(first))
+	}
+	return ""
+}
+
+// watchVideo fetches the video through the Worker and decodes every frame.
+func (s *scene) watchVideo(ctx context.Context, q request) error {
+	url, err := s.fleet.WatchURL(q.id)
+	if err != nil {
+		return err
+	}
+	seen, err := viewer.Watch(ctx, url)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		s.blame(fleet.Invalid, q.id, "it cannot be watched: %v", err)
+	case seen.Frames < q.source.clip.Seconds*q.source.clip.Rate:
+		s.blame(fleet.Invalid, q.id, "it has %d frames, its clip %d", seen.Frames, q.source.clip.Seconds*q.source.clip.Rate)
+	}
+	return nil
+}
+
+// swept waits until the last sweep of every ended job is over, and blames what is left then.
+func (s *scene) swept(ctx context.Context) error {
+	for _, q := range s.all() {
+		if !q.accepted || s.enough() {
+			continue
+		}
+		for {
+			if err := s.watch.Look(ctx, q.id); err != nil {
+				return err
+			}
+			due := s.watch.View(q.id).SweepAt
+			if due.IsZero() {
+				break
+			}
+			if time.Since(due) > sweepSlack {
+				s.blame(fleet.Leftover, q.id, "its last sweep was due at %s and is not done", due.Format(time.TimeOnly))
+				break
+			}
+			if err := sleep(ctx, 25*askPause); err != nil {
+				return err
+			}
+		}
+		if v := s.watch.View(q.id); !q.deleted && v.State == "processed" {
+			s.judgeTree(q, v)
+		}
+	}
+	return nil
+}
+
+// until waits for a condition.
+func until(ctx context.Context, condition func() bool) error {
+	for !condition() {
+		if err := sleep(ctx, askPause); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}
