@@ -1,10 +1,10 @@
 // Package chaos is the fault runs: it breaks a real Weir in the ways in which machines break, and tells whether a promise
 // broke with it.
 //
-// Each fault run (kills.go, zombies.go, posts.go) has the real parts to itself: a local Cloudflare, transcoders as processes
-// of their own, ffmpeg, a backend that verifies its webhooks. While it does its harm, a witness looks at every object of
-// every job ten times a second; in the end each job is judged (scene.go). Every fault run is known to bite: mutants.go
-// breaks the transcoder on purpose, and demands that it is noticed. Start at [Run].
+// Each fault run (kills.go, zombies.go, posts.go, deletes.go) has the real parts to itself: a local Cloudflare, transcoders
+// as processes of their own, ffmpeg, a backend that verifies its webhooks. While it does its harm, a witness looks at every
+// object of every job ten times a second; in the end each job is judged (scene.go). Every fault run is known to bite:
+// mutants.go breaks the transcoder on purpose, and demands that it is noticed. Start at [Run].
 package chaos
 
 import (
@@ -88,7 +88,7 @@ var parts = []part{
 	{"zombies", (*run).zombies, 1},
 	{"takeovers", (*run).takeovers, 2},
 	{"posts", (*run).posts, 0},
-	{"deletes", (*run).deletes, 3},
+	{"deletes", (*run).deletes, 2},
 }
 
 // Parts are the names of the fault runs.

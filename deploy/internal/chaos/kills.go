@@ -58,18 +58,18 @@ func (r *run) kills(ctx context.Context) (err error) {
 		if killed > 0 {
 			started = time.Now()
 			if err := node.Start(); err != nil {
-				return errors.Join(err, stop())
+				return stop(err)
 			}
 		}
 		recovered, err := s.live(ctx, started, d, r.limit())
 		if err != nil {
-			return errors.Join(err, stop())
+			return stop(err)
 		}
 		if killed > 0 && recovered > 0 {
 			recoveries = append(recoveries, recovered)
 		}
 		if err := s.kill(node); err != nil {
-			return errors.Join(err, stop())
+			return stop(err)
 		}
 		killed++
 		if s.enough() {
@@ -77,9 +77,9 @@ func (r *run) kills(ctx context.Context) (err error) {
 		}
 	}
 	if err := node.Start(); err != nil {
-		return errors.Join(err, stop())
+		return stop(err)
 	}
-	if err := stop(); err != nil {
+	if err := stop(nil); err != nil {
 		return err
 	}
 	o, err := s.verify(ctx)
@@ -183,23 +183,23 @@ func (r *run) wipes(ctx context.Context) (err error) {
 	wiped := 0
 	for range r.opts.Wipes {
 		if err := s.halfway(ctx); err != nil {
-			return errors.Join(err, stop())
+			return stop(err)
 		}
 		if err := s.kill(node); err != nil {
-			return errors.Join(err, stop())
+			return stop(err)
 		}
 		if err := node.Wipe(); err != nil {
-			return errors.Join(err, stop())
+			return stop(err)
 		}
 		if err := node.Start(); err != nil {
-			return errors.Join(err, stop())
+			return stop(err)
 		}
 		wiped++
 		if s.enough() {
 			break
 		}
 	}
-	if err := stop(); err != nil {
+	if err := stop(nil); err != nil {
 		return err
 	}
 	o, err := s.verify(ctx)

@@ -22,6 +22,8 @@ const (
 	stuckAfter = 100 * time.Second
 	// askPause is how often a wait looks again.
 	askPause = 20 * time.Millisecond
+	// crowdPause is how often a part of a short run looks at the bucket that waits most of the time.
+	crowdPause = 3 * fleet.WatchPause
 	// postPause is how soon a request that nobody answered is sent again.
 	postPause = 50 * time.Millisecond
 	// sweepSlack is how much later than due the last sweep may come: the queue's precision and the removal itself.
@@ -70,7 +72,11 @@ func (r *run) open(ctx context.Context, part string, cluster bool, clips []fleet
 	}
 	ctx, unguard := f.Guard(ctx)
 	s := &scene{fleet: f, rng: r.random(part), twins: twins{}, hasty: r.hasty}
-	s.watch = f.Watch(ctx)
+	pause := fleet.WatchPause
+	if r.short && cluster {
+		pause = crowdPause
+	}
+	s.watch = f.Watch(ctx, pause)
 	end = func() error {
 		err := s.watch.Stop()
 		unguard()
@@ -138,8 +144,10 @@ func (s *scene) post(ctx context.Context, c *fleet.Client, src source, priority 
 	}
 }
 
-// feed keeps so many jobs open until stop is called, which waits until the last request is answered.
-func (s *scene) feed(ctx context.Context, c *fleet.Client, open int) (stop func() error) {
+// feed keeps so many jobs open until stop is called, which waits until the last request is answered. A stop for a reason
+// waits for no answer, and returns the reason.
+func (s *scene) feed(ctx context.Context, c *fleet.Client, open int) (stop func(reason error) error) {
+	ctx, cancel := context.WithCancel(ctx)
 	enough, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		for i := 0; ; {
@@ -159,9 +167,17 @@ func (s *scene) feed(ctx context.Context, c *fleet.Client, open int) (stop func(
 			i++
 		}
 	}()
-	return func() error {
+	return func(reason error) error {
+		defer cancel()
+		if reason != nil {
+			cancel()
+		}
 		close(enough)
-		return <-ended
+		err := <-ended
+		if reason != nil {
+			return reason
+		}
+		return err
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 	// awakeFor is what the thawed ones get to do harm, before the next are frozen.
 	awakeFor = 5 * time.Second
 	// busyTimeout is for a worker to get work while jobs are waiting.
-	busyTimeout = 60 * time.Second
+	busyTimeout = 3 * time.Minute
 	// frozenAtOnce of the workers; one stays awake.
 	frozenAtOnce = 2
 	// clusterJobs keeps all workers busy.
@@ -134,10 +134,10 @@ func (c *crew) freeze(ctx context.Context, n int) error {
 			err = c.workers[i].Freeze()
 		}
 		if err != nil {
-			return errors.Join(err, stop())
+			return stop(err)
 		}
 	}
-	if err := stop(); err != nil {
+	if err := stop(nil); err != nil {
 		return err
 	}
 	if err := sleep(ctx, between(c.rng, frozenLeast, frozenMost)); err != nil {
@@ -195,7 +195,7 @@ func (c *crew) takeover(ctx context.Context, victim, other *fleet.Node, limit ti
 		err = c.kill(victim)
 	}
 	killed := time.Now()
-	if err := errors.Join(err, stop()); err != nil {
+	if err := stop(err); err != nil {
 		return 0, err
 	}
 	left := c.inFlight(victim)
@@ -206,7 +206,7 @@ func (c *crew) takeover(ctx context.Context, victim, other *fleet.Node, limit ti
 			}
 		}
 		for t := range left {
-			if _, done := c.watch.Committed(t); done {
+			if _, done := c.watch.Committed(t); done || c.watch.View(t.Job).Ended() {
 				delete(left, t)
 			}
 		}

@@ -18,7 +18,7 @@ import (
 
 const (
 	// callTimeout is for one answer of the API on a machine that has better things to do.
-	callTimeout = 30 * time.Second
+	callTimeout = 2 * time.Minute
 	// tokenTTL outlasts every run.
 	tokenTTL = 12 * time.Hour
 )

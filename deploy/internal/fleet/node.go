@@ -174,14 +174,13 @@ func (n *Node) Kill() error {
 	if err := syscall.Kill(n.pid, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill %s: %w", n.Name, err)
 	}
-	// Children that stand still die of the parent-death signal all the same.
-	survivors := bury(pids[1:])
 	select {
 	case <-n.proc.Done():
 	case <-time.After(killGrace):
 		return fmt.Errorf("kill %s: it is still there after SIGKILL", n.Name)
 	}
-	if len(survivors) > 0 {
+	// Children that stand still die of the parent-death signal all the same.
+	if survivors := bury(pids[1:]); len(survivors) > 0 {
 		return fmt.Errorf("%w: %d of %s", ErrOrphans, len(survivors), n.Name)
 	}
 	return nil

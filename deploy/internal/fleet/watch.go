@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// watchPause is how often every video is looked at: ten times a second, more often than any player.
-	watchPause = 100 * time.Millisecond
+	// WatchPause is how often every video is looked at, unless somebody has less time: more often than by any player.
+	WatchPause = 100 * time.Millisecond
 	// watchersAtOnce keeps the watching from being what the machine is busy with.
 	watchersAtOnce = 4
 	// thoroughEvery is how many looks at a video's tree go with one at its records, which nobody plays.
@@ -57,14 +57,15 @@ type View struct {
 	Changed time.Time
 }
 
-// Watch starts a watcher of the fleet's bucket. The caller owes it a Stop.
-func (f *Fleet) Watch(ctx context.Context) *Watcher {
+// Watch starts a watcher of the fleet's bucket, who looks at every video each time that a pause is over. The caller owes
+// it a Stop.
+func (f *Fleet) Watch(ctx context.Context, pause time.Duration) *Watcher {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &Watcher{
 		client: f.Cloud.S3(), bucket: f.Cloud.Bucket, cancel: cancel,
 		ended: make(chan error, 1), videos: map[string]*watched{},
 	}
-	go func() { w.ended <- w.run(ctx) }()
+	go func() { w.ended <- w.run(ctx, pause) }()
 	return w
 }
 
@@ -149,8 +150,8 @@ func (w *Watcher) video(videoID string) *watched {
 	return v
 }
 
-func (w *Watcher) run(ctx context.Context) error {
-	tick := time.NewTicker(watchPause)
+func (w *Watcher) run(ctx context.Context, pause time.Duration) error {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	var last time.Time
 	for {

@@ -34,6 +34,8 @@ type count struct {
 	Attempt int `json:"attempt"`
 	Crashes int `json:"crashes,omitempty"`
 	Faults  int `json:"faults,omitempty"`
+	// Since is when the first attempt began, in seconds of Unix time.
+	Since int64 `json:"since,omitempty"`
 	// Open means that the attempt has not ended, or that its process did not live to see it.
 	Open bool `json:"open,omitempty"`
 }
@@ -42,6 +44,9 @@ type count struct {
 func (c count) next() count {
 	if c.Open {
 		c.Crashes++
+	}
+	if c.Attempt == 0 {
+		c.Since = time.Now().Unix()
 	}
 	c.Attempt++
 	c.Open = true

@@ -35,6 +35,8 @@ type Delivery struct {
 	// Crashes counts the earlier attempts that ended with their process or were lost to another handler, and Faults those
 	// that ended with a [Fault].
 	Crashes, Faults int
+	// Since is when the first attempt began.
+	Since time.Time
 }
 
 // Handler deals with a message. nil means that it is done; a [Later] that it is to come again after the pause that it
@@ -91,6 +93,7 @@ func (q *Queue) deliver(ctx context.Context, l level, m jetstream.Msg, handle Ha
 	err = handle(running, Delivery{
 		ID: h.id, Data: m.Data(),
 		Attempt: h.claim.count.Attempt, Crashes: h.claim.count.Crashes, Faults: h.claim.count.Faults,
+		Since: time.Unix(h.claim.count.Since, 0),
 	})
 	stop()
 	err = h.outlive(ctx, func(settling context.Context) error {

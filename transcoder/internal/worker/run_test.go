@@ -3,15 +3,18 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"weir/transcoder/internal/catalog"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2/r2test"
+	"weir/transcoder/internal/source"
 	"weir/transcoder/internal/worker"
 )
 
@@ -82,5 +85,43 @@ func TestAJobIsGivenUpAtLast(t *testing.T) {
 	stop()
 	if err := <-served; err != nil {
 		t.Error(err)
+	}
+}
+
+// Nodes die for many reasons. Only a task with which they die again and again, for a long time, is to blame for it.
+func TestATaskThatEndsItsNodesIsGivenUpAtLast(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		crashes int
+		since   time.Duration
+		blamed  bool
+	}{
+		{"often, in a short time", 100, 10 * time.Minute, false},
+		{"seldom, in a long time", 5, 5 * time.Hour, false},
+		{"often, for a long time", 21, time.Hour, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := walk(t)
+				sources, err := source.Listen(t.Context(), d.bucket, source.Scratch{Dir: t.TempDir(), Bytes: 64 << 20}, d.worker.Log)
+				if err != nil {
+					t.Fatal(err)
+				}
+				d.worker.Sources = sources
+				message := fmt.Appendf(nil, `{"video_id":"intro","run":%q,"task":"chunk_0"}`, d.job.Run)
+				err = d.worker.RunTask(t.Context(), queue.Delivery{Data: message, Attempt: 200, Crashes: c.crashes, Since: time.Now().Add(-c.since)})
+				if blamed := err == nil; blamed != c.blamed {
+					t.Errorf("the task is to blame: %v (%v)", blamed, err)
+				}
+				if !c.blamed {
+					d.end()
+					return
+				}
+				d.say("outcome", d.job.Ticket().String(), "chunk_0", "1")
+				if err := <-d.ended; err != nil || d.state() != job.Failed {
+					t.Errorf("the job is %s, %v", d.state(), err)
+				}
+			})
+		})
 	}
 }

@@ -16,9 +16,9 @@ import (
 const (
 	// encodeAttempts is how often the encoder may fail on a task before the video is to blame.
 	encodeAttempts = 3
-	// maxCrashes is how often a node may die with a task in its hands before the task is to blame: far more often than
-	// nodes die for other reasons.
-	maxCrashes = 20
+	// maxCrashes is how often, and crashTime for how long, nodes may die with a task in their hands before the task is to
+	// blame. Nodes that die for other reasons do so less often, or for a shorter time.
+	maxCrashes, crashTime = 20, 30 * time.Minute
 	// watchInterval is how long a task may go on when nobody waits for it any more and the signal was missed.
 	watchInterval = 10 * time.Second
 )
@@ -74,7 +74,7 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 		return err
 	}
 	failure := (*job.Failure)(nil)
-	if d.Crashes > maxCrashes {
+	if d.Crashes > maxCrashes && w.Now().Sub(d.Since) > crashTime {
 		err = &job.Failure{Code: job.Internal, Message: "The transcoder itself ended again and again while it worked on the video; its log says why. Post the request again when that is mended."}
 	} else {
 		err = w.encode(ctx, m, p, left)
