@@ -71,7 +71,8 @@ func (b *bench) memory(ctx context.Context) (err error) {
 		return err
 	}
 	b.result.RSS = megabytes(peak)
-	b.row(fmt.Sprintf("memory with %d jobs queued", jobs), "%.0f MB at most; %.0f MB after %d, %.0f after %d, %.0f after %d; %.0f when %d were done",
+	b.row(fmt.Sprintf("memory with %d jobs queued", jobs),
+		"%.0f MB at most; %.0f MB after %d, %.0f after %d, %.0f after %d; %.0f when %d were done",
 		b.result.RSS, b.result.RSSAt[strconv.Itoa(marks[0])], marks[0], b.result.RSSAt[strconv.Itoa(marks[1])], marks[1],
 		b.result.RSSAt[strconv.Itoa(marks[2])], marks[2], megabytes(now), done)
 	return nil

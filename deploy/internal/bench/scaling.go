@@ -29,7 +29,9 @@ func (b *bench) scaling(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	key, err := upload(ctx, f, fleet.Clip{Width: 1280, Height: 720, Rate: 30, Seconds: scalingSeconds, Bitrate: "3M", Sound: true, Loop: 20})
+	key, err := upload(ctx, f, fleet.Clip{
+		Width: 1280, Height: 720, Rate: 30, Seconds: scalingSeconds, Bitrate: "3M", Sound: true, Loop: 20,
+	})
 	if err != nil {
 		return err
 	}
@@ -64,8 +66,8 @@ func (b *bench) scaling(ctx context.Context) (err error) {
 	}
 	one, two := fleet.Median(took[1]), fleet.Median(took[2])
 	b.result.Scaling = float64(int(one.Seconds()/two.Seconds()*100+0.5)) / 100
-	b.row(fmt.Sprintf("one job of %d s, 720p30, on 1 and on 2 workers", scalingSeconds), "%.1f s and %.1f s: %.2f times as fast (medians of %v and %v)",
-		one.Seconds(), two.Seconds(), b.result.Scaling, rounded(took[1]), rounded(took[2]))
+	b.row(fmt.Sprintf("one job of %d s, 720p30, on 1 and on 2 workers", scalingSeconds),
+		"%.1f s and %.1f s: %.2f times as fast (medians of %v and %v)", one.Seconds(), two.Seconds(), b.result.Scaling, rounded(took[1]), rounded(took[2]))
 	return nil
 }
 

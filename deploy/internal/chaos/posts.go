@@ -74,7 +74,8 @@ func (r *run) posts(ctx context.Context) (err error) {
 	r.finish("posts", s, func(result *Result) {
 		result.Posts, result.PostJobs = r.opts.Posts, runs
 	}, "%d equal requests, %d at once, became %d job; answered in %.2f s (median), %.2f s (p99), %.0f a second",
-		r.opts.Posts, postersAtOnce, runs, fleet.Median(waits).Seconds(), fleet.Quantile(waits, 0.99).Seconds(), float64(r.opts.Posts)/took.Seconds())
+		r.opts.Posts, postersAtOnce, runs, fleet.Median(waits).Seconds(), fleet.Quantile(waits, 0.99).Seconds(),
+		float64(r.opts.Posts)/took.Seconds())
 	return nil
 }
 

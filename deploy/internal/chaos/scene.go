@@ -65,7 +65,9 @@ type request struct {
 type twins map[string]map[string]string
 
 // open starts a scene. The returned context ends with the fleet's Cloudflare.
-func (r *run) open(ctx context.Context, part string, cluster bool, clips []fleet.Clip) (_ *scene, _ context.Context, end func() error, err error) {
+func (r *run) open(ctx context.Context, part string, cluster bool, clips []fleet.Clip) (
+	_ *scene, _ context.Context, end func() error, err error,
+) {
 	f, err := fleet.Start(ctx, fleet.Options{Binary: r.binary, Cluster: cluster, Log: r.log})
 	if err != nil {
 		return nil, nil, nil, err

@@ -19,7 +19,8 @@ import (
 // A Kind is a way in which a promise about the bucket can be broken.
 type Kind string
 
-// The kinds. All but Invalid and Leftover are marks of a writer that did not know that its work had passed to another.
+// The kinds. Shrunk, Rewritten, Backwards and Doubled are the marks of a writer that does not know that its work has passed
+// to another.
 const (
 	Invalid     Kind = "invalid"     // a playlist does not parse, or names an object that is not there
 	Shrunk      Kind = "shrunk"      // a media playlist lost or changed what it had listed
