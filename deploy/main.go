@@ -4,6 +4,8 @@
 //	deploy wasm                      build the Worker's module
 //	deploy demo [--exit] [VIDEO]     show one video, from the upload to the player
 //	deploy dev                       run everything, without a video
+//	deploy chaos                     break it as machines break, and see what it keeps
+//	deploy bench                     measure how quick it is, how it scales and what it needs
 //
 // Flags come before operands. It ends with 0, with 2 if it was called wrongly, and with 1 if something failed.
 package main

@@ -32,6 +32,7 @@ const usage = `usage: deploy COMMAND
   dev [--verbose]        run everything, without a video
   chaos [FLAGS]          break it in the ways in which machines break, and tell whether a promise broke; print RESULT {json}
                          --kills, --wipes, --zombies, --takeovers, --posts, --deletes N
+                         --bucket, --queue DURATION   how long each is away, as 10m
                          --only A,B     these fault runs alone
                          --short        a minute of it
                          --mutants      break the transcoder on purpose instead, and see whether each fault run notices
@@ -136,6 +137,15 @@ func chaosCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) fu
 		flags.Func(name, "", func(text string) error {
 			n, err := strconv.ParseUint(text, 10, 31)
 			*figure[0], *figure[1] = int(n), int(n)
+			return err
+		})
+	}
+	for name, figure := range map[string][2]*time.Duration{
+		"bucket": {&full.Bucket, &brief.Bucket}, "queue": {&full.Queue, &brief.Queue},
+	} {
+		flags.Func(name, "", func(text string) error {
+			d, err := time.ParseDuration(text)
+			*figure[0], *figure[1] = d, d
 			return err
 		})
 	}

@@ -1,7 +1,7 @@
 // Package chaos is the fault runs: it breaks a real Weir in the ways in which machines break, and tells whether a promise
 // broke with it.
 //
-// Each fault run (kills.go, zombies.go, posts.go, deletes.go) has the real parts to itself: a local Cloudflare, transcoders
+// Each fault run (kills.go, zombies.go, posts.go, deletes.go, outages.go) has the real parts to itself: a local Cloudflare, transcoders
 // as processes of their own, ffmpeg, a backend that verifies its webhooks. While it does its harm, a witness looks at every
 // object of every job ten times a second; in the end each job is judged (scene.go). Every fault run is known to bite:
 // mutants.go breaks the transcoder on purpose, and demands that it is noticed. Start at [Run].
@@ -29,7 +29,8 @@ import (
 
 // Options are what the command line says.
 type Options struct {
-	Kills, Wipes, Zombies, Takeovers, Posts, Deletes int // how often
+	Kills, Wipes, Zombies, Takeovers, Posts, Deletes int           // how often
+	Bucket, Queue                                    time.Duration // how long away
 
 	// Short runs side by side and leaves out what takes minutes, above all the wait for the last sweeps.
 	Short   bool
@@ -43,8 +44,14 @@ type Options struct {
 
 // Full are the figures that the README states, Short those of the test suite.
 var (
-	Full  = Options{Kills: 200, Wipes: 20, Zombies: 50, Takeovers: 4, Posts: 10_000, Deletes: 50}
-	Short = Options{Kills: 6, Wipes: 2, Zombies: 2, Takeovers: 1, Posts: 500, Deletes: 4, Short: true}
+	Full = Options{
+		Kills: 200, Wipes: 20, Zombies: 50, Takeovers: 4, Posts: 10_000, Deletes: 50,
+		Bucket: 10 * time.Minute, Queue: 30 * time.Minute,
+	}
+	Short = Options{
+		Kills: 6, Wipes: 2, Zombies: 2, Takeovers: 1, Posts: 500, Deletes: 4,
+		Bucket: 20 * time.Second, Queue: 30 * time.Second, Short: true,
+	}
 )
 
 // Result is the last line of a run.
@@ -66,6 +73,12 @@ type Result struct {
 	PostJobs        int     `json:"post_jobs"`
 	Deletes         int     `json:"deletes"`
 	DeleteLeftovers int     `json:"delete_leftovers"`
+	BucketAway      float64 `json:"bucket_away_s"`
+	BucketLost      int     `json:"bucket_lost"`
+	BucketResumed   float64 `json:"bucket_resumed_s"` // after it was back
+	QueueAway       float64 `json:"queue_away_s"`
+	QueueLost       int     `json:"queue_lost"`
+	QueueResumed    float64 `json:"queue_resumed_s"`
 	InvalidLists    int     `json:"invalid_playlists"`
 	Broken          int     `json:"broken"` // promises, of every kind
 	Seed            uint64  `json:"seed"`
@@ -89,6 +102,8 @@ var parts = []part{
 	{"takeovers", (*run).takeovers, 2},
 	{"posts", (*run).posts, 0},
 	{"deletes", (*run).deletes, 2},
+	{"bucket", (*run).bucket, 3},
+	{"queue", (*run).queue, 3},
 }
 
 // Parts are the names of the fault runs.

@@ -79,6 +79,12 @@ var mutants = []mutant{
 		{catalogFile, "	err := c.bucket.Create(ctx, recordKey(spec.VideoID), encode(j), private)",
 			"	err := c.bucket.Write(ctx, recordKey(spec.VideoID), encode(j), private)"},
 	}, "posts"},
+	{"work that wanted the bucket comes again after ten minutes", []edit{
+		{deliverFile, "	after := min(firstRetry<<min(max(n-1, 0), 20), last)", "	after := max(10*time.Minute, last)"},
+	}, "bucket"},
+	{"a node does not look for its cluster for long", []edit{
+		{queueFile, "nats.MaxReconnects(-1)", "nats.MaxReconnects(3)"},
+	}, "queue"},
 	{"tasks of a deleted video go on", []edit{
 		{taskFile, "w.Queue.Listen(stopID(t), func(string, []byte) { cancel(errStopped) })", "w.Queue.Listen(stopID(t), func(string, []byte) {})"},
 		{taskFile, "	if err == nil && j.State.Ended() {", "	if err != nil && j.State.Ended() {"},
@@ -135,6 +141,7 @@ func (m mutant) run(ctx context.Context, opts Options, root, binary string) ([]s
 	}
 	short := Short
 	short.Zombies *= 5 // what a zombie is about to do when it is frozen is a matter of luck
+	short.Bucket *= 3  // handlers try for half a minute before they hand a message back
 	short.Seed, short.Log, short.Only = opts.Seed, opts.Log, []string{m.part}
 	r := newRun(short, binary)
 	r.hasty = true

@@ -29,17 +29,14 @@ const (
 // cluster is a NATS cluster on loopback, inside this process: nothing that is done to the transcoders' processes reaches it.
 type cluster struct {
 	url     string
-	servers []*server.Server
+	options []*server.Options
+	servers []*server.Server // none while it is away
 }
 
-// startCluster starts three servers with their files in dir, as the README tells operators to: synced to disk.
-func startCluster(ctx context.Context, dir string) (_ *cluster, err error) {
+// newCluster chooses where three servers listen, and has them keep their files in dir, as the README tells operators to:
+// synced to disk.
+func newCluster(ctx context.Context, dir string) (*cluster, error) {
 	c := &cluster{}
-	defer func() {
-		if err != nil {
-			c.stop()
-		}
-	}()
 	var clients, peers []int
 	var routes []*url.URL
 	for range clusterSize {
@@ -56,7 +53,7 @@ func startCluster(ctx context.Context, dir string) (_ *cluster, err error) {
 	}
 	var urls []string
 	for i, client := range clients {
-		s, err := server.NewServer(&server.Options{
+		c.options = append(c.options, &server.Options{
 			ServerName: "weir-" + strconv.Itoa(i),
 			Host:       "127.0.0.1", Port: client,
 			Cluster: server.ClusterOpts{Name: "weir", Host: "127.0.0.1", Port: peers[i]},
@@ -66,15 +63,28 @@ func startCluster(ctx context.Context, dir string) (_ *cluster, err error) {
 			SyncAlways:             true,
 			DisableJetStreamBanner: true,
 		})
+		urls = append(urls, "nats://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(client)))
+	}
+	c.url = strings.Join(urls, ",")
+	return c, nil
+}
+
+// start starts the servers, with whatever they have on disk.
+func (c *cluster) start(ctx context.Context) (err error) {
+	defer func() {
 		if err != nil {
-			return nil, fmt.Errorf("start the cluster: %w", err)
+			c.stop()
+		}
+	}()
+	for _, o := range c.options {
+		s, err := server.NewServer(o.Clone())
+		if err != nil {
+			return fmt.Errorf("start the cluster: %w", err)
 		}
 		c.servers = append(c.servers, s)
 		s.Start()
-		urls = append(urls, s.ClientURL())
 	}
-	c.url = strings.Join(urls, ",")
-	return c, c.ready(ctx)
+	return c.ready(ctx)
 }
 
 // ready waits until all servers know the same leader.
@@ -109,4 +119,5 @@ func (c *cluster) stop() {
 	for _, s := range c.servers {
 		s.WaitForShutdown()
 	}
+	c.servers = nil
 }

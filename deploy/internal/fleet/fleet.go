@@ -79,7 +79,10 @@ func Start(ctx context.Context, opts Options) (_ *Fleet, err error) {
 		return nil, err
 	}
 	if opts.Cluster {
-		if f.cluster, err = startCluster(ctx, filepath.Join(temp, "cluster")); err != nil {
+		if f.cluster, err = newCluster(ctx, filepath.Join(temp, "cluster")); err != nil {
+			return nil, err
+		}
+		if err := f.cluster.start(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -114,6 +117,12 @@ func (f *Fleet) Stop() error {
 	}
 	return errors.Join(append(errs, os.RemoveAll(f.temp))...)
 }
+
+// StopCluster ends all of the cluster's servers; their disks stay.
+func (f *Fleet) StopCluster() { f.cluster.stop() }
+
+// StartCluster starts them again.
+func (f *Fleet) StartCluster(ctx context.Context) error { return f.cluster.start(ctx) }
 
 // Guard returns a context that ends with ctx, or when the Cloud dies; then its cause says why. The returned function
 // must be called before Stop.

@@ -24,7 +24,7 @@ type Kind string
 const (
 	Invalid     Kind = "invalid"     // a playlist does not parse, or names an object that is not there
 	Shrunk      Kind = "shrunk"      // a media playlist lost or changed what it had listed
-	Rewritten   Kind = "rewritten"   // an object that is written once has other content, or is gone
+	Rewritten   Kind = "rewritten"   // an object that is written once was written again, or is gone
 	Backwards   Kind = "backwards"   // a job's state went back, or changed after its end
 	Doubled     Kind = "doubled"     // something that happens once happened twice
 	Resurrected Kind = "resurrected" // a deleted video is there again
@@ -77,7 +77,7 @@ type Witness struct {
 	doomed    bool                 // the video's deletion was asked for
 	deletedAt time.Time            // when it was answered
 	risen     bool                 // it was told that there is something long after
-	once      map[string]string    // ETags of objects that are written once
+	once      map[string]Object    // objects that are written once, as first seen
 	objects   map[string]Object    // the last listing
 	lists     map[string]playlist  // by key, as last read
 	told      map[string]bool      // problems are told once
@@ -109,7 +109,7 @@ type segment struct {
 // NewWitness returns a witness who has seen nothing yet.
 func NewWitness(videoID string) *Witness {
 	return &Witness{
-		id: videoID, once: map[string]string{}, objects: map[string]Object{}, lists: map[string]playlist{},
+		id: videoID, once: map[string]Object{}, objects: map[string]Object{}, lists: map[string]playlist{},
 		told: map[string]bool{}, committed: map[string]time.Time{},
 	}
 }
@@ -143,10 +143,14 @@ func (w *Witness) Objects(now time.Time, all map[string]Object) (read []string, 
 			w.committed[key] = now
 		}
 		if writtenOnce.MatchString(key) {
-			if etag, ok := w.once[key]; ok && etag != o.ETag {
+			switch first, ok := w.once[key]; {
+			case !ok:
+			case first.ETag != o.ETag:
 				problems = w.tell(problems, Rewritten, "%s has other content than before", key)
+			case !first.Modified.Equal(o.Modified):
+				problems = w.tell(problems, Rewritten, "%s was written again at %s, and is the same", key, o.Modified.Format(time.RFC3339Nano))
 			}
-			w.once[key] = o.ETag
+			w.once[key] = o
 		}
 		if strings.HasSuffix(key, ".m3u8") && w.lists[key].etag != o.ETag {
 			read = append(read, key)

@@ -69,6 +69,11 @@ func TestWitness(t *testing.T) {
 		all[key] = fleet.Object{ETag: "another", Modified: epoch}
 		return all
 	}
+	later := func(all map[string]fleet.Object, key string) map[string]fleet.Object {
+		o := all[key]
+		all[key] = fleet.Object{ETag: o.ETag, Modified: o.Modified.Add(time.Millisecond)}
+		return all
+	}
 	without := func(all map[string]fleet.Object, key string) map[string]fleet.Object {
 		delete(all, key)
 		return all
@@ -117,6 +122,9 @@ func TestWitness(t *testing.T) {
 		}, fleet.Shrunk},
 		{"an outcome that is written again", []step{
 			list(0, objects(2)), list(1, changed(objects(2), "work/v/r/chunk_1.json")),
+		}, fleet.Rewritten},
+		{"an outcome that is written again and is the same", []step{
+			list(0, objects(2)), list(1, later(objects(2), "work/v/r/chunk_1.json")),
 		}, fleet.Rewritten},
 		{"an outcome that comes back as another", []step{
 			list(0, objects(2)), record("r", "failed"), list(1, without(objects(2), "work/v/r/chunk_1.json")),

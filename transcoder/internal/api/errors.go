@@ -32,12 +32,18 @@ func (r *refusal) Error() string { return r.code + ": " + r.message }
 
 func refuse(status int, code, message string) error { return &refusal{status, code, message} }
 
+// retryAfter is when to ask again what cannot be answered now, in seconds.
+const retryAfter = "5"
+
 // answerError writes any error that a handler returned. It is the one table from errors to HTTP.
 func (s *Server) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
 	r := s.refusalOf(err)
+	if r.status == http.StatusServiceUnavailable {
+		c.Response().Header().Set("Retry-After", retryAfter)
+	}
 	if r.status >= http.StatusInternalServerError && r.code != "not_ready" {
 		s.config.Log.Error("a request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 	}
@@ -64,6 +70,8 @@ func (s *Server) refusalOf(err error) *refusal {
 			"The video_id stands for another request already: choose another one, send that request as it was, or set \"replace\": true once it has ended."}
 	case errors.Is(err, job.ErrNotFound):
 		return &refusal{http.StatusNotFound, "video_not_found", "There is no video with this id: post it to /transcode first."}
+	case errors.Is(err, job.ErrUnavailable):
+		return &refusal{http.StatusServiceUnavailable, "unavailable", "The bucket cannot be reached, nothing was lost: send this again in a moment."}
 	case errors.As(err, &framework):
 		return frameworkRefusal(framework.Code)
 	default:

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -42,6 +43,16 @@ func TestNothingIsDispatchedThatIsNotRecorded(t *testing.T) {
 		if w := f.do("POST", "/transcode", good); w.Code != http.StatusAccepted || len(f.dispatched) != 1 || f.show(w)["version"] != 1.0 {
 			t.Errorf("%s: again: %d %s, dispatched %v", name, w.Code, w.Body, f.dispatched)
 		}
+	}
+}
+
+func TestWhoAsksWhileTheBucketIsAwayIsToldToAskAgain(t *testing.T) {
+	f := setup(t)
+	f.down = fmt.Errorf("read jobs/intro.json: %w", job.ErrUnavailable)
+	w := f.do("POST", "/transcode", good)
+	refused(t, "the bucket is away", w, http.StatusServiceUnavailable, "unavailable")
+	if after := w.Header().Get("Retry-After"); after != "5" {
+		t.Errorf("Retry-After: %q", after)
 	}
 }
 

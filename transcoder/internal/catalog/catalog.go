@@ -54,7 +54,7 @@ type Catalog struct {
 func New(bucket Bucket, now func() time.Time) *Catalog { return &Catalog{bucket: bucket, now: now} }
 
 // Accept records a request, for good: when it returns, the job survives everything that the bucket survives. The same
-// request again is the same job. One that has failed or was deleted starts over under a new run, with whatever the new
+// request again is the same job, with the priority that it had first. One that has failed or was deleted starts over under a new run, with whatever the new
 // request says; with replace, so does one that was processed, and what is published of it stays until then. A video id that
 // stands for another request is [job.ErrConflict], or [job.ErrBusy] if that is to be replaced before it has ended.
 func (c *Catalog) Accept(ctx context.Context, spec job.Spec, replace bool) (job.Job, error) {
@@ -89,7 +89,7 @@ func (c *Catalog) again(ctx context.Context, fresh job.Job, replace bool) (job.J
 			if !errors.Is(err, job.ErrConflict) {
 				return j, err
 			}
-		case old.Spec == fresh.Spec:
+		case old.Spec.Same(fresh.Spec):
 			return old, nil
 		case replace:
 			return job.Job{}, fmt.Errorf("%w: the video is %s", job.ErrBusy, old.State)

@@ -109,6 +109,16 @@ func TestConcurrentUpdatesAllCount(t *testing.T) {
 	}
 }
 
+func TestARequestOfAnotherPriorityIsTheSameJob(t *testing.T) {
+	c := open(&r2test.Bucket{})
+	first := accept(t, c, spec)
+	urgent := spec
+	urgent.Priority = spec.Priority + 1
+	if again := accept(t, c, urgent); again.Run != first.Run || again.Priority != spec.Priority {
+		t.Errorf("accepted as %+v", again)
+	}
+}
+
 func TestOnlyAFailedJobStartsOver(t *testing.T) {
 	c := open(&r2test.Bucket{})
 	other := spec

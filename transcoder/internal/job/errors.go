@@ -2,12 +2,13 @@ package job
 
 import "errors"
 
-// The error kinds. Everything else is transient or internal, and is tried again.
+// The error kinds. Everything else is a fault of Weir itself, and is tried again, but not for ever.
 var (
-	ErrInvalid  = errors.New("invalid request")
-	ErrNotFound = errors.New("not found")
-	ErrConflict = errors.New("conflict")
-	ErrBusy     = errors.New("busy") // the video is being worked on, or its remains are being removed
+	ErrInvalid     = errors.New("invalid request")
+	ErrNotFound    = errors.New("not found")
+	ErrConflict    = errors.New("conflict")
+	ErrBusy        = errors.New("busy")        // the video is being worked on, or its remains are being removed
+	ErrUnavailable = errors.New("unavailable") // the bucket does not answer, or does not let us in: work waits until it does
 )
 
 // A Code names, for programs, why a video failed.

@@ -19,6 +19,12 @@ type Spec struct {
 	Priority int `json:"priority"`
 }
 
+// Same tells whether another request asks for the same video to be made. How urgent it is is no part of that.
+func (s Spec) Same(other Spec) bool {
+	other.Priority = s.Priority
+	return s == other
+}
+
 // DefaultPriority is that of a request that names none.
 const DefaultPriority, maxPriority = 50, 100
 

@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// firstRetry and lastRetry bound the pauses between tries, which double.
-	firstRetry, lastRetry = 5 * time.Second, 10 * time.Minute
+	// firstRetry is the first pause between tries. They double up to lastRetry, so that work goes on soon when what was away
+	// is back, or up to lastFault after tries that have little hope.
+	firstRetry, lastRetry, lastFault = 5 * time.Second, 30 * time.Second, 10 * time.Minute
 	// unclaimedPause is before a message comes again that could not be claimed.
 	unclaimedPause = time.Second
 	// partingTimeout is for the last words about a message when Serve's context has ended.
@@ -40,8 +41,8 @@ type Delivery struct {
 }
 
 // Handler deals with a message. nil means that it is done; a [Later] that it is to come again after the pause that it
-// names; a [Dead] that it is not to come again; a [Fault] or any other error that it is to come again after a pause that
-// grows with the attempts.
+// names; a [Dead] that it is not to come again; a [Fault] that it is to come again after a pause that grows with the faults,
+// up to ten minutes; any other error that something was away, and that it is to come again within half a minute.
 //
 // The context ends with Serve's; then, unless the handler returns nil, the message goes to another node at once. And it ends
 // with the cause [ErrLost] when the message has, or may have, gone to another already; then it does not matter what the
@@ -57,8 +58,8 @@ type Later struct {
 func (l *Later) Error() string { return fmt.Sprintf("again after %v: %v", l.After, l.Err) }
 func (l *Later) Unwrap() error { return l.Err }
 
-// Fault is a handler's wish to get its message again after the usual pause, and to have this attempt counted as one that
-// failed because of what the message asks for, and not because something else was away.
+// Fault is a handler's wish to get its message again, and to have this attempt counted as one that failed because of what
+// the message asks for, and not because something else was away.
 type Fault struct{ Err error }
 
 func (f *Fault) Error() string { return f.Err.Error() }
@@ -220,13 +221,14 @@ func (h *hold) settle(ctx context.Context, verdict error, cutOff bool) error {
 		}
 		return h.m.NakWithDelay(later.After)
 	default:
+		after := backoff(count.Attempt, lastRetry)
 		if errors.As(verdict, &fault) {
 			count.Faults++
+			after = backoff(count.Faults, lastFault)
 		}
 		if err := h.claim.keep(ctx, count); err != nil {
 			return err
 		}
-		after := Backoff(count.Attempt)
 		h.log.Warn("a message is tried again", "after", after, "error", verdict)
 		return h.m.NakWithDelay(after)
 	}
@@ -250,9 +252,9 @@ func oneLine(reason error) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "") // a cut may be within a letter
 }
 
-// Backoff is the pause after a failed attempt: doubling from firstRetry to lastRetry, with up to a quarter more so that
-// what failed together does not come again together.
-func Backoff(attempt int) time.Duration {
-	after := min(firstRetry<<min(max(attempt-1, 0), 20), lastRetry)
+// backoff is the pause after the nth failure: doubling from firstRetry up to last, with up to a quarter more so that what
+// failed together does not come again together.
+func backoff(n int, last time.Duration) time.Duration {
+	after := min(firstRetry<<min(max(n-1, 0), 20), last)
 	return after + rand.N(after/4) //nolint:gosec // it spreads load and is no secret
 }

@@ -26,6 +26,9 @@ func OpenPaced(ctx context.Context, c Config, log *slog.Logger, p Pace) (*Queue,
 	return open(ctx, c, log, hasty)
 }
 
+// Pauses are the pauses after the nth failure: if something was away, and if it was a fault.
+func Pauses(n int) (away, fault time.Duration) { return backoff(n, lastRetry), backoff(n, lastFault) }
+
 // BreakFences is the mutant: claims are written whoever has them now.
 func (q *Queue) BreakFences() { q.claims = unfenced{q.claims} }
 

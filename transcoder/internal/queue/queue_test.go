@@ -285,14 +285,17 @@ func TestAClosedQueueEndsServe(t *testing.T) {
 
 func TestPausesGrow(t *testing.T) {
 	for _, c := range []struct {
-		attempt  int
-		from, to time.Duration
+		n           int
+		away, fault time.Duration
 	}{
-		{0, 5 * time.Second, 7 * time.Second}, {1, 5 * time.Second, 7 * time.Second}, {2, 10 * time.Second, 13 * time.Second},
-		{8, 10 * time.Minute, 13 * time.Minute}, {1000, 10 * time.Minute, 13 * time.Minute},
+		{0, 5 * time.Second, 5 * time.Second}, {1, 5 * time.Second, 5 * time.Second}, {2, 10 * time.Second, 10 * time.Second},
+		{4, 30 * time.Second, 40 * time.Second}, {8, 30 * time.Second, 10 * time.Minute}, {1000, 30 * time.Second, 10 * time.Minute},
 	} {
-		if got := queue.Backoff(c.attempt); got < c.from || got > c.to {
-			t.Errorf("after attempt %d: %v, want %v to %v", c.attempt, got, c.from, c.to)
+		away, fault := queue.Pauses(c.n)
+		for _, p := range []struct{ got, want time.Duration }{{away, c.away}, {fault, c.fault}} {
+			if p.got < p.want || p.got > p.want*5/4 {
+				t.Errorf("after failure %d: %v, want %v to a quarter more", c.n, p.got, p.want)
+			}
 		}
 	}
 }

@@ -207,14 +207,27 @@ func (b *Bucket) failed(operation, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var response *awshttp.ResponseError
-	if errors.As(err, &response) {
-		switch response.HTTPStatusCode() {
-		case http.StatusNotFound:
-			err = fmt.Errorf("%w: %w", job.ErrNotFound, err)
-		case http.StatusPreconditionFailed, http.StatusConflict:
-			err = fmt.Errorf("%w: %w", job.ErrConflict, err)
-		}
+	if kind := kindOf(err); kind != nil {
+		err = fmt.Errorf("%w: %w", kind, err)
 	}
 	return fmt.Errorf("%s %q in bucket %q: %w", operation, key, b.name, err)
+}
+
+// kindOf is the kind of an error in package job; nil if the request was wrong, which time does not mend.
+func kindOf(err error) error {
+	var response *awshttp.ResponseError
+	if !errors.As(err, &response) {
+		return job.ErrUnavailable // there was no answer, or half of one
+	}
+	switch status := response.HTTPStatusCode(); {
+	case status == http.StatusNotFound:
+		return job.ErrNotFound
+	case status == http.StatusPreconditionFailed, status == http.StatusConflict:
+		return job.ErrConflict
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, // the operator mends the credentials
+		status == http.StatusRequestTimeout, status == http.StatusTooManyRequests,
+		status < 400, status >= 500:
+		return job.ErrUnavailable
+	}
+	return nil
 }

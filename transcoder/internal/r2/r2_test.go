@@ -2,13 +2,16 @@ package r2_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/r2"
 )
 
@@ -37,6 +40,38 @@ func TestAWriteThatComesTooSoonIsTriedAgain(t *testing.T) {
 			t.Errorf("%d: %d tries, %v", status, tries.Load(), err)
 		}
 	}
+}
+
+// What time mends is told apart from what it does not.
+func TestAnswersAreErrorsOfTheirKind(t *testing.T) {
+	kinds := []error{job.ErrNotFound, job.ErrConflict, job.ErrUnavailable}
+	for status, want := range map[int]error{
+		http.StatusNotFound: job.ErrNotFound, http.StatusPreconditionFailed: job.ErrConflict, http.StatusConflict: job.ErrConflict,
+		http.StatusForbidden: job.ErrUnavailable, http.StatusUnauthorized: job.ErrUnavailable,
+		http.StatusTooManyRequests: job.ErrUnavailable, http.StatusInternalServerError: job.ErrUnavailable,
+		http.StatusBadRequest: nil, http.StatusRequestedRangeNotSatisfiable: nil,
+	} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel() // some are tried again for seconds
+			b := bucket(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+			_, _, err := b.Read(t.Context(), "key")
+			if err == nil {
+				t.Error("no error")
+			}
+			for _, kind := range kinds {
+				if is := errors.Is(err, kind); is != errors.Is(want, kind) {
+					t.Errorf("is it %q? %v: %v", kind, is, err)
+				}
+			}
+		})
+	}
+	t.Run("nobody listens", func(t *testing.T) {
+		t.Parallel()
+		b := r2.Open(r2.Config{Endpoint: "http://127.0.0.1:1", Bucket: "weir", AccessKeyID: "id", SecretAccessKey: "secret"})
+		if err := b.Check(t.Context()); !errors.Is(err, job.ErrUnavailable) {
+			t.Error(err)
+		}
+	})
 }
 
 func TestRequestsAreAsR2TakesThem(t *testing.T) {

@@ -39,7 +39,7 @@ func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) ([]media.Re
 		Worker: w, job: j, plan: p, tasks: p.Tasks(),
 		done: map[string]outcome{}, sent: map[string]bool{}, shares: map[string]float64{},
 	}
-	news := make(chan signal, 1024)
+	news := make(chan signal, 64)
 	hear := func(id string, data []byte) {
 		share, err := strconv.ParseFloat(string(data), 64)
 		if err != nil {

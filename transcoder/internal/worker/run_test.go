@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"weir/transcoder/internal/catalog"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/queue"
+	"weir/transcoder/internal/r2"
 	"weir/transcoder/internal/r2/r2test"
 	"weir/transcoder/internal/source"
 	"weir/transcoder/internal/worker"
@@ -36,8 +38,12 @@ func TestAJobIsGivenUpAtLast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := bucket.Write(t.Context(), "work/intro/"+j.Run+"/plan.json", []byte("no plan"), r2.Meta{}); err != nil {
+		t.Fatal(err)
+	}
+	away := false
 	bucket.Inject = func(_, key string) r2test.Fault {
-		if strings.HasSuffix(key, "plan.json") {
+		if away && strings.HasSuffix(key, "plan.json") {
 			return r2test.Lost
 		}
 		return r2test.None
@@ -55,17 +61,23 @@ func TestAJobIsGivenUpAtLast(t *testing.T) {
 		}
 		return j.State
 	}
-	for attempt := 1; attempt < 20; attempt++ {
-		if err := w.Run(t.Context(), queue.Delivery{Data: data, Attempt: attempt}); err == nil || state() != job.Processing {
-			t.Fatalf("attempt %d: %v, the job is %s", attempt, err, state())
+	var fault *queue.Fault
+	for faults := range 19 {
+		if err := w.Run(t.Context(), queue.Delivery{Data: data, Faults: faults}); !errors.As(err, &fault) || state() != job.Processing {
+			t.Fatalf("after %d faults: %v, the job is %s", faults, err, state())
 		}
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := w.Run(ended, queue.Delivery{Data: data, Attempt: 20}); err == nil || state() != job.Processing {
+	if err := w.Run(ended, queue.Delivery{Data: data, Faults: 19}); err == nil || state() != job.Processing {
 		t.Fatalf("cut off at the last attempt: %v, the job is %s", err, state())
 	}
-	if err := w.Run(t.Context(), queue.Delivery{Data: data, Attempt: 20}); err != nil || state() != job.Failed {
+	away = true
+	if err := w.Run(t.Context(), queue.Delivery{Data: data, Attempt: 1000, Faults: 19}); err == nil || errors.As(err, &fault) || state() != job.Processing {
+		t.Fatalf("while the bucket is away: %v, the job is %s", err, state())
+	}
+	away = false
+	if err := w.Run(t.Context(), queue.Delivery{Data: data, Faults: 19}); err != nil || state() != job.Failed {
 		t.Fatalf("the last attempt: %v, the job is %s", err, state())
 	}
 	told := make(chan string, 1)

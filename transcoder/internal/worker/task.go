@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// encodeAttempts is how often the encoder may fail on a task before the video is to blame.
-	encodeAttempts = 3
+	// maxEncoderFaults is how often the encoder may fail on a task before the video is to blame.
+	maxEncoderFaults = 3
 	// maxCrashes is how often, and crashTime for how long, nodes may die with a task in their hands before the task is to
 	// blame. Nodes that die for other reasons do so less often, or for a shorter time.
 	maxCrashes, crashTime = 20, 30 * time.Minute
@@ -87,12 +87,14 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 		log.Info("a task was finished", "took_s", w.Now().Sub(began).Seconds())
 		return w.signalTask(m, 1)
 	case errors.As(err, &failure):
-	case errors.Is(err, errEncoder) && d.Faults+1 < encodeAttempts:
-		return &queue.Fault{Err: err}
-	case errors.Is(err, errEncoder):
-		failure = &job.Failure{Code: job.EncodingFailed, Message: "The video could not be encoded to its end: it may be damaged. Check that it plays, and upload it again."}
-	default:
+	case errors.Is(err, job.ErrUnavailable), ctx.Err() != nil:
 		return err
+	case errors.Is(err, errEncoder) && d.Faults+1 >= maxEncoderFaults:
+		failure = &job.Failure{Code: job.EncodingFailed, Message: "The video could not be encoded to its end: it may be damaged. Check that it plays, and upload it again."}
+	case d.Faults+1 < maxFaults:
+		return &queue.Fault{Err: err}
+	default:
+		failure = &job.Failure{Code: job.Internal, Message: gaveUp}
 	}
 	log.Warn("a task failed for good", "error", err)
 	return w.commit(ctx, m.Ticket, left.Outcomes()[0], outcome{Failure: failure})

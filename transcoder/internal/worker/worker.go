@@ -95,9 +95,12 @@ func (w *Worker) Run(ctx context.Context, d queue.Delivery) error {
 	return w.Dispatch(ctx, j)
 }
 
-// jobAttempts is how often a job is walked before it is given up: with the queue's pauses, more than two hours, which
-// outages of the bucket do not outlast.
-const jobAttempts = 20
+// maxFaults is how often Weir itself may fail on a job, or on one of its tasks, before the job is given up: with the queue's
+// pauses, for more than two hours. That the bucket is away is nobody's fault, however long it is.
+const maxFaults = 20
+
+// gaveUp is what the backend is told then.
+const gaveUp = "The transcoder failed on the video again and again; its log says why. Post the request again when that is mended."
 
 // walk is the line. It returns the ended job; an error means that it is to be walked again.
 func (w *Worker) walk(ctx context.Context, j job.Job, d queue.Delivery) (job.Job, error) {
@@ -117,11 +120,13 @@ func (w *Worker) walk(ctx context.Context, j job.Job, d queue.Delivery) (job.Job
 	case errors.As(err, &failure):
 		log.Info("the job failed", "code", failure.Code, "error", err)
 		return w.fail(ctx, j, *failure)
-	case err != nil && ctx.Err() == nil && d.Attempt-d.Crashes >= jobAttempts:
-		log.Error("the job was given up", "error", err)
-		return w.fail(ctx, j, job.Failure{Code: job.Internal, Message: "The transcoder failed on the video again and again; its log says why. Post the request again when that is mended."})
-	case err != nil:
+	case errors.Is(err, job.ErrUnavailable), err != nil && ctx.Err() != nil:
 		return j, err
+	case err != nil && d.Faults+1 < maxFaults:
+		return j, &queue.Fault{Err: err}
+	case err != nil:
+		log.Error("the job was given up", "error", err)
+		return w.fail(ctx, j, job.Failure{Code: job.Internal, Message: gaveUp})
 	}
 	log.Info("the job was processed", "duration_s", result.Duration, "segments", result.Segments, "bytes", result.Bytes)
 	return w.Catalog.Update(ctx, j.Ticket(), func(j *job.Job) { j.Finish(result, w.Now().UTC()) })

@@ -7,7 +7,6 @@ package r2test
 import (
 	"context"
 	"crypto/md5"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -20,8 +19,8 @@ import (
 	"weir/transcoder/internal/r2"
 )
 
-// ErrInjected is what an injected fault returns.
-var ErrInjected = errors.New("injected fault")
+// ErrInjected is what an injected fault returns. To those who ask it looks as if the bucket were away.
+var ErrInjected = fmt.Errorf("injected fault: %w", job.ErrUnavailable)
 
 // Fault is what happens to one operation.
 type Fault int
