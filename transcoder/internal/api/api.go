@@ -29,6 +29,8 @@ const (
 	// headerTimeout and requestTimeout end clients that do not speak; no request takes long but a stream, which has limits
 	// of its own.
 	headerTimeout, requestTimeout = 10 * time.Second, 30 * time.Second
+	// answerTimeout is for the bucket and the queue, so that there is time left to say that they do not answer.
+	answerTimeout = 20 * time.Second
 	// shutdownTimeout is for requests in flight when the server ends.
 	shutdownTimeout = 10 * time.Second
 )
@@ -82,13 +84,13 @@ type Server struct {
 func New(c Config) *Server {
 	s := bare(c)
 	e := s.echo
-	e.POST("/transcode", s.transcode, s.authenticate)
-	e.GET("/videos/:id", s.video, s.authenticate)
-	e.DELETE("/videos/:id", s.delete, s.authenticate)
-	e.GET("/videos/:id/playback", s.playback, s.authenticate)
+	e.POST("/transcode", s.transcode, s.authenticate, bounded)
+	e.GET("/videos/:id", s.video, s.authenticate, bounded)
+	e.DELETE("/videos/:id", s.delete, s.authenticate, bounded)
+	e.GET("/videos/:id/playback", s.playback, s.authenticate, bounded)
 	e.GET("/videos/:id/events", s.events, s.authenticate)
-	e.GET("/webhooks/dead", s.deadLetters, s.authenticate)
-	e.POST("/webhooks/:id/replay", s.replay, s.authenticate)
+	e.GET("/webhooks/dead", s.deadLetters, s.authenticate, bounded)
+	e.POST("/webhooks/:id/replay", s.replay, s.authenticate, bounded)
 	return s
 }
 
@@ -110,7 +112,7 @@ func bare(c Config) *Server {
 	e.HTTPErrorHandler = s.answerError
 	e.Use(middleware.Recover(), middleware.BodyLimit(maxBody))
 	e.GET("/healthz", func(c echo.Context) error { return c.JSON(http.StatusOK, status{"ok"}) })
-	e.GET("/readyz", s.ready)
+	e.GET("/readyz", s.ready, bounded)
 	return s
 }
 
@@ -149,6 +151,16 @@ func (s *Server) ready(c echo.Context) error {
 		return refuse(http.StatusServiceUnavailable, "not_ready", "The bucket or the queue cannot be reached: the log of the transcoder tells why.")
 	}
 	return c.JSON(http.StatusOK, status{"ready"})
+}
+
+// bounded ends a handler's wait in time for an answer.
+func bounded(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), answerTimeout)
+		defer cancel()
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
 }
 
 // authenticate lets backends in. Digests are compared, so that time tells nothing of the key, its length included.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +45,11 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if r.status == http.StatusServiceUnavailable {
 		c.Response().Header().Set("Retry-After", retryAfter)
 	}
-	if r.status >= http.StatusInternalServerError && r.code != "not_ready" {
+	switch {
+	case r.code == "not_ready": // said already
+	case r.status == http.StatusServiceUnavailable:
+		s.config.Log.Warn("a request could not be answered", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
+	case r.status >= http.StatusInternalServerError:
 		s.config.Log.Error("a request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 	}
 	var p Problem
@@ -70,7 +75,7 @@ func (s *Server) refusalOf(err error) *refusal {
 			"The video_id stands for another request already: choose another one, send that request as it was, or set \"replace\": true once it has ended."}
 	case errors.Is(err, job.ErrNotFound):
 		return &refusal{http.StatusNotFound, "video_not_found", "There is no video with this id: post it to /transcode first."}
-	case errors.Is(err, job.ErrUnavailable):
+	case errors.Is(err, job.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return &refusal{http.StatusServiceUnavailable, "unavailable", "The bucket cannot be reached, nothing was lost: send this again in a moment."}
 	case errors.As(err, &framework):
 		return frameworkRefusal(framework.Code)

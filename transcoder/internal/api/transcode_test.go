@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"weir/transcoder/internal/job"
 )
@@ -54,6 +56,14 @@ func TestWhoAsksWhileTheBucketIsAwayIsToldToAskAgain(t *testing.T) {
 	if after := w.Header().Get("Retry-After"); after != "5" {
 		t.Errorf("Retry-After: %q", after)
 	}
+}
+
+func TestABucketThatHangsIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t)
+		f.delay = 25 * time.Second // as long as no request lasts
+		refused(t, "the bucket hangs", f.do("GET", "/videos/intro", ""), http.StatusServiceUnavailable, "unavailable")
+	})
 }
 
 func TestWhatIsRecordedIsAcceptedThoughTheQueueIsAway(t *testing.T) {

@@ -86,7 +86,7 @@ func (s *Server) accepted(c echo.Context, j job.Job) error {
 // dispatch need not succeed: the record is safe and the reconciler dispatches it, so the client need not know.
 func (s *Server) dispatch(ctx context.Context, j job.Job) {
 	if err := s.config.Dispatcher.Dispatch(ctx, j); err != nil {
-		s.config.Log.Error("an accepted job was not dispatched yet", "job", j.VideoID, "error", err)
+		s.config.Log.Warn("an accepted job was not dispatched yet", "job", j.VideoID, "error", err)
 	}
 }
 

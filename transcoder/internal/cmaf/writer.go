@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/Eyevinn/mp4ff/mp4"
 )
@@ -23,8 +24,8 @@ type writer struct {
 	time  uint64 // decode time of the next sample
 	delay int32  // composition offset of the first picture
 
-	segment   int // index of the segment that is being filled, from 0
-	data      bytes.Buffer
+	segment   int      // index of the segment that is being filled, from 0
+	parts     [][]byte // of the segment, each no larger than it need be: many encoders are at work at the same time
 	ticks     uint64
 	samples   int
 	fragments int
@@ -83,15 +84,26 @@ func (w *writer) endFragment() error {
 	}
 	w.samples += len(w.fragment)
 	w.fragment = w.fragment[:0]
-	if w.data.Len() == 0 {
-		if err := mp4.NewStyp("msdh", 0, []string{"msdh", "msix", "cmfs"}).Encode(&w.data); err != nil {
+	if len(w.parts) == 0 {
+		if err := w.write(mp4.NewStyp("msdh", 0, []string{"msdh", "msix", "cmfs"})); err != nil {
 			return fmt.Errorf("write a segment: %w", err)
 		}
 	}
-	if err := f.Encode(&w.data); err != nil {
+	if err := w.write(f); err != nil {
 		return fmt.Errorf("write a fragment: %w", err)
 	}
 	return nil
+}
+
+// write adds a part to the segment.
+func (w *writer) write(part interface {
+	Size() uint64
+	Encode(to io.Writer) error
+}) error {
+	data := bytes.NewBuffer(make([]byte, 0, part.Size()))
+	err := part.Encode(data)
+	w.parts = append(w.parts, data.Bytes())
+	return err
 }
 
 func (w *writer) endSegment() error {
@@ -101,9 +113,8 @@ func (w *writer) endSegment() error {
 	if w.samples == 0 {
 		return errors.New("a segment has no samples")
 	}
-	s := Segment{Number: w.cut.First + w.segment, Ticks: w.ticks, Samples: w.samples, Data: bytes.Clone(w.data.Bytes())}
-	w.data.Reset()
-	w.ticks, w.samples, w.fragments = 0, 0, 0
+	s := Segment{Number: w.cut.First + w.segment, Ticks: w.ticks, Samples: w.samples, Data: bytes.Join(w.parts, nil)}
+	w.parts, w.ticks, w.samples, w.fragments = nil, 0, 0, 0
 	return w.emit(s)
 }
 

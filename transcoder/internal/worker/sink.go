@@ -16,7 +16,7 @@ import (
 )
 
 // uploadsAtOnce bounds what a task holds in memory: a few segments wait for the bucket, then the encoder does.
-const uploadsAtOnce = 6
+const uploadsAtOnce = 4
 
 // sink uploads what an encoder makes while it runs. Sound is committed chunk after chunk as soon as it is there; a picture
 // at its end, when it is certain that no frame is missing.
