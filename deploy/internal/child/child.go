@@ -24,6 +24,9 @@ import (
 // groupTimeout bounds the wait for processes that were sent SIGKILL. Only one that hangs in the kernel needs longer.
 const groupTimeout = 5 * time.Second
 
+// drainTimeout bounds the wait for the end of the output, which a process that left the group may hold open.
+const drainTimeout = time.Second
+
 // Child is a started program and everything that it started itself.
 type Child struct {
 	name string
@@ -84,6 +87,10 @@ func Start(p Program, log io.Writer) (*Child, error) {
 		}()
 		c.err = cmd.Wait()
 		reap(c.pid)
+		select {
+		case <-copied: // what the group said last is still in the pipe
+		case <-time.After(drainTimeout):
+		}
 		_ = r.Close() // ends the copy even if a process left the group with our pipe in its hands
 		<-copied
 		close(c.done)
