@@ -16,9 +16,11 @@ import (
 	"time"
 
 	"weir/deploy/internal/bench"
+	"weir/deploy/internal/bench/edge"
 	"weir/deploy/internal/chaos"
 	"weir/deploy/internal/demo"
 	"weir/deploy/internal/setup"
+	"weir/deploy/internal/verify"
 	"weir/deploy/local"
 )
 
@@ -30,6 +32,9 @@ const usage = `usage: deploy COMMAND
                          --exit     fetch the video back, decode all of it, print RESULT {json}, and leave
                          --verbose  print what the parts log
   dev [--verbose]        run everything, without a video
+  verify [--url URL]     hold the Worker at URL, or else at PUBLIC_URL, to its specification (deploy/internal/verify/edge.http); print
+                         RESULT {json}. In the environment, as for the transcoder: R2_ENDPOINT, R2_BUCKET, R2_ACCESS_KEY_ID,
+                         R2_SECRET_ACCESS_KEY and TOKEN_KEY
   chaos [FLAGS]          break it in the ways in which machines break, and tell whether a promise broke; print RESULT {json}
                          --kills, --wipes, --zombies, --takeovers, --posts, --deletes N
                          --bucket, --queue DURATION   how long each is away, as 10m
@@ -40,6 +45,9 @@ const usage = `usage: deploy COMMAND
   bench [--short]        measure how quick it is, how it scales and what it needs; print RESULT {json}
                          both: --transcoder FILE  another binary than the checkout's
                                --log FILE         what the transcoders say
+  bench-edge [--short]   measure what the Worker takes, beside what people would use instead; print RESULT {json}
+                         --only A,B     these measurements alone
+                         --log FILE     what workerd says
 `
 
 // errUsage is a command line that cannot be meant; run ends with 2.
@@ -101,10 +109,15 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case "dev":
 		verbose := flags.Bool("verbose", false, "")
 		do = func() error { return demo.Dev(ctx, *verbose, stdout) }
+	case "verify":
+		site := flags.String("url", "", "")
+		do = func() error { return verifyWorker(ctx, *site, stdout) }
 	case "chaos":
 		do = chaosCommand(ctx, flags, stdout)
 	case "bench":
 		do = benchCommand(ctx, flags, stdout)
+	case "bench-edge":
+		do = benchEdgeCommand(ctx, flags, stdout)
 	case "help", "-h", "--help":
 		_, _ = fmt.Fprint(stdout, usage)
 		return nil
@@ -172,6 +185,16 @@ func benchCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) fu
 	}
 }
 
+func benchEdgeCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) func() error {
+	short, only := flags.Bool("short", false, ""), list(flags, "only", edge.Parts())
+	logFile := flags.String("log", "", "")
+	return func() error {
+		return logged(*logFile, func(log io.Writer) error {
+			return edge.Run(ctx, edge.Options{Short: *short, Only: *only, Log: log}, stdout)
+		})
+	}
+}
+
 // list declares a flag that takes some of the names, separated by commas.
 func list(flags *flag.FlagSet, name string, names []string) *[]string {
 	chosen := new([]string)
@@ -222,11 +245,19 @@ func wasm(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	if built {
-		_, _ = fmt.Fprintln(stdout, "built edge-auth/edge.wasm")
+		_, _ = fmt.Fprintln(stdout, "built the Worker: edge-auth/edge.wasm and edge-auth/public")
 	} else {
-		_, _ = fmt.Fprintln(stdout, "edge-auth/edge.wasm is newer than its sources")
+		_, _ = fmt.Fprintln(stdout, "edge-auth/edge.wasm and edge-auth/public are newer than their sources")
 	}
 	return nil
+}
+
+func verifyWorker(ctx context.Context, site string, stdout io.Writer) error {
+	target, err := verify.Load(os.Getenv, site)
+	if err != nil {
+		return fmt.Errorf("%w: what to verify is to be set in the environment:\n%w", errUsage, err)
+	}
+	return verify.Command(ctx, target, stdout)
 }
 
 // readable says in time that a video cannot be read: before minutes of set-up.

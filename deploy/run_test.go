@@ -49,3 +49,20 @@ func TestHelpIsNoError(t *testing.T) {
 		}
 	}
 }
+
+// Whoever wants to verify a deployment without saying which is told all that is missing.
+func TestVerifyNamesEverySettingThatIsMissing(t *testing.T) {
+	settings := []string{"PUBLIC_URL", "R2_ENDPOINT", "R2_BUCKET", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "TOKEN_KEY"}
+	for _, name := range settings {
+		t.Setenv(name, "")
+	}
+	var stdout, stderr bytes.Buffer
+	if got := run(t.Context(), []string{"verify"}, &stdout, &stderr); got != 2 || stdout.Len() > 0 {
+		t.Errorf("status %d, want 2; stdout %q", got, stdout.String())
+	}
+	for _, name := range settings {
+		if !strings.Contains(stderr.String(), name+" is missing: ") {
+			t.Errorf("stderr %q does not name %s", stderr.String(), name)
+		}
+	}
+}

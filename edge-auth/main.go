@@ -1,9 +1,10 @@
 // Command edge-auth is the Worker's Wasm module. It only exports functions to worker.mjs, which calls them in
 // this order: reserve and configure once; then, for each request, reserve and decide, and after each fetch
-// reserve and respond. What they mean is in internal/gate, what the bytes mean in internal/wire.
+// reserve and respond. What they mean is in internal/gate, what the bytes mean in internal/wire. For each message about an
+// upload they are reserve and intake, which internal/intake explains.
 //
-// The module imports nothing: no clock, no randomness, no IO. Between two calls it keeps its keys and two
-// buffers.
+// The module imports nothing: no clock, no randomness, no IO. Between two calls it keeps its settings, the
+// tokens that it has verified, and two buffers.
 package main
 
 import (
@@ -11,6 +12,8 @@ import (
 	"unsafe"
 
 	"weir/edge-auth/internal/gate"
+	"weir/edge-auth/internal/intake"
+	"weir/edge-auth/internal/object"
 	"weir/edge-auth/internal/wire"
 )
 
@@ -21,6 +24,8 @@ var edge *gate.Gate
 var (
 	input  []byte // what the shim is about to write, or has written
 	output []byte // what the shim is about to read
+
+	textSize int
 )
 
 // main is never called: the module is a library.
@@ -34,15 +39,15 @@ func reserve(size int32) unsafe.Pointer {
 	return unsafe.Pointer(unsafe.SliceData(input))
 }
 
-// configure takes the secret TOKEN_KEYS from the reserved bytes.
+// configure takes the settings from the reserved bytes.
 //
 //go:wasmexport configure
 func configure() {
-	tokenKeys, ok := wire.ReadSecret(input)
+	config, ok := wire.ReadConfig(input)
 	if !ok {
-		panic("configure: the shim wrote something else than one field")
+		panic("configure: the shim wrote something else than the settings")
 	}
-	edge = gate.New(tokenKeys)
+	edge = gate.New(config)
 }
 
 // decide takes a request from the reserved bytes and gives the size of the first step.
@@ -60,21 +65,64 @@ func decide() int32 {
 //
 //go:wasmexport respond
 func respond() int32 {
-	request, fetch, object, ok := wire.ReadReply(input)
+	request, fetch, object, now, ok := wire.ReadReply(input)
 	if !ok {
 		panic("respond: the shim wrote something else than a reply")
 	}
-	return result(gate.Respond(request, fetch, object))
+	return result(edge.Respond(request, fetch, object, now))
 }
 
-// step gives the address of the step that decide or respond gave the size of.
+// keep takes an object's key and stored Cache-Control from the reserved bytes and gives the size of a step that says how a cache
+// behind the gate is to keep the object.
+//
+//go:wasmexport keep
+func keep() int32 {
+	key, stored, ok := wire.ReadKeep(input)
+	if !ok {
+		panic("keep: the shim wrote something else than an object's")
+	}
+	output, textSize = wire.AppendKeep(output[:0], object.ClassOf(key).Kept(stored)), 0
+	return int32(len(output))
+}
+
+// unanswered takes a request from the reserved bytes and gives the size of the answer that says that the transcoder gave
+// none.
+//
+//go:wasmexport unanswered
+func unanswered() int32 {
+	request, _, ok := wire.ReadRequest(input)
+	if !ok {
+		panic("unanswered: the shim wrote something else than a request")
+	}
+	return result(gate.Unanswered(request))
+}
+
+// takeIn takes a notification, and what it has led to so far, from the reserved bytes and gives the size of the next step.
+//
+//go:wasmexport intake
+func takeIn() int32 {
+	n, s, sent, reply, ok := wire.ReadIntake(input)
+	if !ok {
+		panic("intake: the shim wrote something else than a notification")
+	}
+	s.Transcoder = edge.Transcoder()
+	output, textSize = wire.AppendIntake(output[:0], n, s, intake.Next(n, s, sent, reply)), 0
+	return int32(len(output))
+}
+
+// step gives the address of the step that the last of these functions gave the size of.
 //
 //go:wasmexport step
 func step() unsafe.Pointer {
 	return unsafe.Pointer(unsafe.SliceData(output))
 }
 
+// text gives how many of the step's bytes, at its end, are the answer's text.
+//
+//go:wasmexport text
+func text() int32 { return int32(textSize) }
+
 func result(s gate.Step) int32 {
-	output = wire.AppendStep(output[:0], s)
+	output, textSize = wire.AppendStep(output[:0], s)
 	return int32(len(output))
 }

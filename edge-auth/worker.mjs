@@ -1,60 +1,175 @@
-// The shim around the Wasm module (main.go): it carries requests in, calls the bucket, and carries answers
-// out. It decides nothing; internal/gate does. The messages are described in internal/wire.
-import module from "./edge.wasm";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
-// The isolate's one instance: made with the first request, because nothing may be done before one, and
-// dropped after a trap, which leaves its memory in any state, or when it takes half of what the isolate may.
-let edge;
-const tooLarge = 64 << 20;
+// The shim around the Wasm module (main.go): it carries requests in, calls the bucket or the transcoder, and carries
+// answers out; and messages about uploads, likewise. It decides nothing; internal/gate and internal/intake do.
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { call, encode } from "./module.mjs";
 
 export default {
-  async fetch(request, env) {
+  async fetch(request, env, ctx) {
     try {
-      return await serve(request, env);
+      return await serve(request, env, ctx);
     } catch (error) {
       console.error("the request was refused:", error);
       return refusal(request);
     }
   },
+
+  async queue(batch, env) {
+    await Promise.all(batch.messages.map((message) => takeIn(message, env)));
+  },
 };
 
-async function serve(request, env) {
-  const header = (name) => request.headers.get(name) ?? "";
-  const fields = [
-    Math.floor(Date.now() / 1000), request.method, request.url, header("Authorization"), header("Range"),
-    header("If-Range"), header("If-Match"), header("If-None-Match"), header("If-Modified-Since"),
-    header("If-Unmodified-Since"),
-  ];
-  let object;
-  let [kind, ...step] = call("decide", fields, env);
-  for (let fetches = 0; text(kind) === "fetch" && fetches < 4; fetches++) {
-    const reply = await fetched(env.BUCKET, ...step.map(text));
-    object?.body?.cancel();
-    object = reply.object;
-    [kind, ...step] = call("respond", [...fields, ...step, ...reply.fields], env);
+// Objects is the bucket behind Workers Cache, for CACHE = "workers-cache": it runs when that has not got an object. It is no way
+// in: nobody but readKept calls it.
+export class Objects extends WorkerEntrypoint {
+  async fetch(request) {
+    const key = decodeURIComponent(new URL(request.url).pathname.slice(1));
+    const object = await this.env.BUCKET.get(key);
+    return object ? keeping(this.env, key, object, object.body) : new Response(null, { status: 404, headers: { "Cache-Control": "no-store" } });
   }
-  if (text(kind) !== "answer") throw new Error("the object keeps changing");
-  return answer(object, ...step);
 }
 
-// fetched makes the one call of the bucket that a step asks for, and tells how it ended.
-async function fetched(bucket, key, op, offset, length, suffix, use) {
-  const ended = (outcome) => ({ fields: [outcome, 0, "", 0, "", ""] });
+async function serve(request, env, ctx) {
+  const began = Date.now();
+  const header = (name) => request.headers.get(name) ?? "";
+  const question = encode([
+    Math.floor(began / 1000), request.method, request.url, header("CF-Connecting-IP"), request.cf?.country ?? "",
+    header("Authorization"), header("Cookie"), header("Origin"), header("Referer"), header("Range"), header("If-Range"),
+    header("If-Match"), header("If-None-Match"), header("If-Modified-Since"), header("If-Unmodified-Since"), header("Accept"),
+    request.cf?.clientAcceptEncoding ?? header("Accept-Encoding"), // what the network asks for is something else
+    cmcd.map(header).filter(Boolean).join(","),
+  ]);
+  const timing = [];
+  let object;
+  let step = call("decide", env, question);
+  if (step.kind === "forward") return forward(request, env, question, ...step.fields);
+  for (let fetches = 0; step.kind === "fetch" && fetches < 4; fetches++) {
+    const reply = await fetched(request, env, ctx, timing, ...step.fields);
+    object?.body?.cancel();
+    object = reply.object;
+    step = call("respond", env, question, step.message, encode(reply.fields), reply.body);
+  }
+  if (step.kind !== "answer") throw new Error("the object keeps changing");
+  return answer(request, env, timing, began, object, step.text, ...step.fields);
+}
+
+const cmcd = ["CMCD-Request", "CMCD-Object", "CMCD-Status", "CMCD-Session"];
+
+// fetched makes the calls that a step asks for, side by side, and tells how they ended.
+async function fetched(request, env, ctx, timing, key, op, offset, length, suffix, use, cache, _private, _vary, _cmcd, epoch) {
+  const began = Date.now();
+  const range = part(+offset, +length, +suffix);
+  const read = op === "said" ? readSaid(request) : readObject(request, env, ctx, timing, key, op, range, use, cache);
+  const [reply, revoked] = await Promise.all([read, epoch ? readEpoch(env.BUCKET, epoch) : ["", ""]]);
+  timing.push(`bucket;dur=${Date.now() - began}`);
+  return { ...reply, fields: [...reply.fields, ...revoked] };
+}
+
+const ended = (outcome) => ({ fields: [outcome, 0, "", 0, ""] });
+
+async function readObject(client, env, ctx, timing, key, op, range, use, cache) {
   try {
-    const range = part(+offset, +length, +suffix);
-    const object = await (op === "head" ? bucket.head(key) : bucket.get(key, { range }));
+    if (op === "head") {
+      const object = await env.BUCKET.head(key);
+      return object ? { fields: facts(object) } : ended("missing");
+    }
+    const kept = cache && (await readKept(client, ctx, key, range, cache));
+    if (cache) timing.push(`cache;desc=${kept ? "hit" : "miss"}`);
+    if (kept) return found(kept.facts, kept.response, use);
+    const object = await env.BUCKET.get(key, { range });
     if (!object) return ended("missing");
-    const { size, httpEtag, uploaded, httpMetadata } = object;
-    const fields = ["found", size, httpEtag, uploaded.getTime(), httpMetadata?.cacheControl ?? ""];
-    if (use === "rewrite") return { fields: [...fields, new Uint8Array(await object.arrayBuffer())] };
-    return { object, fields: [...fields, ""] };
+    if (cache !== "cache-api" || object.size > keptSize) return found(facts(object), object, use);
+    if (use === "rewrite") {
+      const reply = await found(facts(object), object, use);
+      if (reply.body.length === object.size) keep(client, env, ctx, key, object, reply.body);
+      return reply;
+    }
+    if (range) return found(facts(object), object, use);
+    const [body, copy] = object.body.tee();
+    keep(client, env, ctx, key, object, copy);
+    return found(facts(object), { body }, use);
   } catch (error) {
     if (/\(10039\)/.test(error.message)) return ended("no-such-part"); // R2's InvalidRange
     console.error("the bucket failed:", error);
     return ended("failed");
+  }
+}
+
+// facts is what a reply says of an object.
+function facts({ size, httpEtag, uploaded, httpMetadata }) {
+  return ["found", size, httpEtag, uploaded.getTime(), httpMetadata?.cacheControl ?? ""];
+}
+
+async function found(fields, object, use) {
+  if (use !== "rewrite") return { fields, object };
+  return { fields, body: new Uint8Array(await new Response(object.body).arrayBuffer()) };
+}
+
+// keptSize bounds what is kept: while a body goes to the client and to the cache, the slower of the two is waited for in memory.
+const keptSize = 32 << 20;
+
+// readKept looks for an object in the cache.
+async function readKept(client, ctx, key, range, cache) {
+  try {
+    const request = new Request(keptURL(client, key), range && { headers: { Range: rangeHeader(range) } });
+    const response = await (cache === "cache-api" ? caches.default.match(request) : ctx.exports.Objects.fetch(request));
+    const said = response?.headers.get("X-Object");
+    if (said && response.status === (range ? 206 : 200)) return { facts: ["found", ...JSON.parse(said)], response };
+    response?.body?.cancel(); // whatever else it is: the bucket knows better
+  } catch (error) {
+    console.error("the cache failed:", error);
+  }
+  return undefined;
+}
+
+function keep(client, env, ctx, key, object, body) {
+  ctx.waitUntil(caches.default.put(keptURL(client, key), keeping(env, key, object, body))
+    .catch((error) => console.error("the cache failed:", error)));
+}
+
+// keptURL is an object's name in the cache: without a token, under a host that nobody can reach, and of this Worker alone, because
+// the Workers of one domain may share a cache.
+const keptURL = (client, key) => `https://${new URL(client.url).host.replace(":", "-")}.invalid/${encodeURIComponent(key)}`;
+
+// keeping is an object as a cache keeps it: whole, for as long as the module says, with what the bucket said of it.
+function keeping(env, key, object, body) {
+  const [, ...said] = facts(object);
+  const headers = {
+    "Cache-Control": call("keep", env, encode([key, said[3]])).fields[0],
+    "Content-Length": object.size,
+    "X-Object": JSON.stringify(said),
+  };
+  return new Response(body, { headers });
+}
+
+function rangeHeader({ offset = 0, length, suffix }) {
+  if (suffix) return `bytes=-${suffix}`;
+  return `bytes=${offset}-${length ? offset + length - 1 : ""}`;
+}
+
+// readSaid reads what a player reports, and no more of it than there may be.
+async function readSaid(request) {
+  const parts = [];
+  let size = 0;
+  try {
+    for await (const part of request.body ?? []) {
+      if ((size += part.length) > maxSaid) return ended("no-such-part");
+      parts.push(part);
+    }
+  } catch {
+    return ended("failed");
+  }
+  return { ...ended("found"), body: new Uint8Array(await new Blob(parts).arrayBuffer()) };
+}
+
+const maxSaid = 16 << 10; // as in internal/gate
+
+async function readEpoch(bucket, key) {
+  try {
+    const object = await bucket.get(key);
+    return object ? ["found", await object.text()] : ["missing", ""];
+  } catch (error) {
+    console.error("the bucket failed:", error);
+    return ["failed", ""];
   }
 }
 
@@ -65,13 +180,98 @@ function part(offset, length, suffix) {
   return offset ? { offset } : undefined;
 }
 
-function answer(object, status, from, bytes, ...headers) {
-  const list = new Headers();
-  for (let i = 0; i < headers.length; i += 2) list.append(text(headers[i]), text(headers[i + 1]));
-  const body = { none: null, text: bytes, object: object?.body }[text(from)];
+async function answer(request, env, timing, began, object, text, status, from, gzip, key, code, count, ...rest) {
+  for (let i = 0; i < +count; i++) {
+    const [video, ...point] = rest.splice(0, pointFields);
+    env.ANALYTICS?.writeDataPoint({ indexes: [video], blobs: point.slice(0, 8), doubles: point.slice(8).map(Number) });
+  }
+  const headers = new Headers();
+  for (let i = 0; i < rest.length; i += 2) headers.append(rest[i], rest[i + 1]);
+  if (timing.length) headers.set("Server-Timing", timing.join(", "));
+  let body = { none: null, text, object: object?.body }[from];
   if (body !== object?.body) object?.body?.cancel();
-  return new Response(body, { status: +text(status), headers: list });
+  if (gzip) {
+    body = await new Response(new Response(body).body.pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
+    headers.set("Content-Length", body.byteLength);
+  }
+  log(request, env, { status: +status, key, code, timing, ms: Date.now() - began });
+  return new Response(body, { status: +status, headers, encodeBody: gzip ? "manual" : "automatic" });
 }
+
+const pointFields = 17; // as in internal/wire: the index, eight texts and eight numbers
+
+// log writes a line of JSON about one request of so many as LOG_SAMPLE says, and about each that failed. Tokens are in none.
+function log(request, env, line) {
+  const every = Number(env.LOG_SAMPLE ?? 0);
+  if (line.status < 500 && (every === 0 || Math.random() * every >= 1)) return;
+  const { country, colo } = request.cf ?? {};
+  console.log(JSON.stringify({ method: request.method, ...line, country, colo, ray: request.headers.get("CF-Ray") ?? undefined }));
+}
+
+// Headers that are for one connection (RFC 9110 section 7.6.1), and the cookie, which opens objects.
+const withheld = ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Cookie"];
+
+// forward hands a request to the transcoder. Bodies flow both ways as they come, and end when the client goes.
+async function forward(request, env, question, url, limit) {
+  const headers = new Headers(request.headers);
+  for (const name of withheld) headers.delete(name);
+  const { method, body } = request;
+  const signal = +limit ? AbortSignal.timeout(+limit) : undefined;
+  try {
+    return await transcoder(env).fetch(new Request(url, { method, headers, body, duplex: "half", redirect: "manual", signal }));
+  } catch (error) {
+    console.error("the transcoder did not answer:", error);
+    const step = call("unanswered", env, question);
+    return answer(request, env, [], Date.now(), undefined, step.text, ...step.fields);
+  }
+}
+
+// transcoder is what reaches it: its binding, or the network.
+const transcoder = ({ TRANSCODER }) => (TRANSCODER?.fetch ? TRANSCODER : globalThis);
+
+// takeIn deals with a message about an upload.
+async function takeIn(message, env) {
+  try {
+    const { action, object, eventTime } = message.body ?? {};
+    const about = [
+      text(action), text(object?.key), Date.parse(eventTime) || 0, message.attempts, env.WEBHOOK_URL ?? "", env.API_KEY ?? "",
+    ];
+    let step = call("intake", env, encode([...about, "", "", 0, "", 0, ""]));
+    while (step.kind === "post") {
+      step = call("intake", env, encode([...about, ...(await post(env, ...step.fields))]));
+    }
+    const [delay, reason] = step.fields;
+    if (reason) console.error(`the upload ${JSON.stringify(object?.key)} was not taken in, ${step.kind}:`, reason);
+    if (step.kind === "retry") return message.retry({ delaySeconds: +delay });
+    if (step.kind === "dead") await env.UPLOADS_DEAD.send(message.body);
+    message.ack();
+  } catch (error) {
+    console.error("a message was not dealt with:", error);
+    message.retry({ delaySeconds: 60 });
+  }
+}
+
+// post asks for a video and tells how that was answered, after what was asked for.
+async function post(env, url, key, id, replaces, upload, hook) {
+  try {
+    const response = await transcoder(env).fetch(url, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
+      body: JSON.stringify({ video_id: id, key: upload, webhook_url: hook, replace: replaces === "1" }),
+      redirect: "manual",
+      signal: AbortSignal.timeout(25_000),
+    });
+    const said = await response.json().catch(() => null);
+    const retryAfter = response.headers.get("Retry-After") ?? "";
+    return [id, replaces, response.status, retryAfter, Date.parse(said?.created_at) || 0, text(said?.error?.code)];
+  } catch (error) {
+    console.error("the transcoder did not answer:", error);
+    return [id, replaces, 0, "", 0, ""];
+  }
+}
+
+// text is a value from outside as a field of a message.
+const text = (value) => (typeof value === "string" && !value.includes("\0") ? value : "");
 
 // refusal is the answer when the module cannot give one: nobody gets in.
 function refusal(request) {
@@ -80,55 +280,4 @@ function refusal(request) {
     status: 500,
     headers: { "Content-Type": "application/json", "Cache-Control": "no-store", "Access-Control-Allow-Origin": "*" },
   });
-}
-
-function call(name, fields, env) {
-  try {
-    edge ??= start(env);
-    write(edge, fields);
-    const step = read(edge, edge[name]());
-    if (edge.memory.buffer.byteLength > tooLarge) edge = undefined;
-    return step;
-  } catch (trap) {
-    edge = undefined;
-    throw trap;
-  }
-}
-
-function start(env) {
-  const { exports } = new WebAssembly.Instance(module, {});
-  exports._initialize();
-  write(exports, [env.TOKEN_KEYS ?? ""]);
-  exports.configure();
-  return exports;
-}
-
-// write puts a message into the module's memory, which may move when it grows: a view is good for one use.
-function write({ memory, reserve }, fields) {
-  const parts = fields.map((field) => (field instanceof Uint8Array ? field : encoder.encode(field)));
-  const size = parts.reduce((sum, { length }) => sum + 4 + length, 0);
-  const start = reserve(size);
-  const view = new DataView(memory.buffer, start, size);
-  let at = 0;
-  for (const bytes of parts) {
-    view.setUint32(at, bytes.length, true);
-    new Uint8Array(memory.buffer, start + at + 4, bytes.length).set(bytes);
-    at += 4 + bytes.length;
-  }
-}
-
-// read copies a message out of the module's memory.
-function read({ memory, step }, size) {
-  const view = new DataView(memory.buffer, step(), size);
-  const fields = [];
-  for (let at = 0; at < size; ) {
-    const length = view.getUint32(at, true);
-    fields.push(new Uint8Array(memory.buffer, view.byteOffset + at + 4, length).slice());
-    at += 4 + length;
-  }
-  return fields;
-}
-
-function text(bytes) {
-  return decoder.decode(bytes);
 }

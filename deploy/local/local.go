@@ -14,10 +14,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -63,6 +65,10 @@ type Cloud struct {
 type Options struct {
 	Dir string    // where the bucket lives on; "" is a temporary place that Stop removes
 	Log io.Writer // what wrangler says; nil is nowhere
+	// TokenKeys are JWKs (JSON) that the Worker takes beside that of TokenKey.
+	TokenKeys []string
+	// Settings are variables and secrets of the Worker, in place of those in wrangler.toml. No value has a ' or a line break.
+	Settings map[string]string
 }
 
 // Start starts a Cloudflare for the checkout around the working directory and waits until the Worker and the bucket
@@ -80,6 +86,7 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 		{node, "run `go tool task setup`"},
 		{cli, "run `go tool task setup`"},
 		{filepath.Join(root, "edge-auth", "edge.wasm"), "run `go tool task wasm`"},
+		{filepath.Join(root, "edge-auth", "public", "player", "watch.js"), "run `go tool task wasm`"},
 	} {
 		if _, err := os.Stat(need.file); err != nil {
 			return nil, fmt.Errorf("start the local Cloudflare: %s is missing: %s", need.file, need.mend)
@@ -97,12 +104,18 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 		}
 	}()
 
-	var keySet string
-	if c.TokenKey, keySet, err = newKey(); err != nil {
+	if c.TokenKey, err = newKey(); err != nil {
 		return nil, err
 	}
+	keySet := `{"keys":[` + strings.Join(append([]string{c.TokenKey}, opts.TokenKeys...), ",") + `]}`
 	secrets := filepath.Join(temp, "secrets.env")
-	if err := os.WriteFile(secrets, []byte("TOKEN_KEYS='"+keySet+"'\n"), 0o600); err != nil {
+	settings := map[string]string{"TOKEN_KEYS": keySet}
+	maps.Copy(settings, opts.Settings)
+	var lines strings.Builder
+	for name, value := range settings {
+		fmt.Fprintf(&lines, "%s='%s'\n", name, value)
+	}
+	if err := os.WriteFile(secrets, []byte(lines.String()), 0o600); err != nil {
 		return nil, fmt.Errorf("start the local Cloudflare: %w", err)
 	}
 	state := opts.Dir
@@ -241,7 +254,7 @@ func environment(temp string) []string {
 }
 
 // newKey makes a signing key: as one JWK, and as the JWK Set that the Worker wants (RFC 7517).
-func newKey() (jwk, set string, err error) {
+func newKey() (jwk string, err error) {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails
 	key, err := json.Marshal(struct {
@@ -251,7 +264,7 @@ func newKey() (jwk, set string, err error) {
 		K   string `json:"k"`
 	}{"oct", "HS256", "local", base64.RawURLEncoding.EncodeToString(secret)})
 	if err != nil {
-		return "", "", fmt.Errorf("make a token key: %w", err)
+		return "", fmt.Errorf("make a token key: %w", err)
 	}
-	return string(key), `{"keys":[` + string(key) + `]}`, nil
+	return string(key), nil
 }

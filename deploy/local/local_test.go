@@ -110,7 +110,9 @@ func TestStartTellsWhatIsMissing(t *testing.T) {
 		"no checkout":     {nil, "find the checkout"},
 		"no node modules": {[]string{"go.mod", "wrangler.toml"}, "go tool task setup"},
 		"no module": {[]string{"go.mod", "wrangler.toml", "edge-auth/node_modules/node/bin/node",
-			"edge-auth/node_modules/wrangler/wrangler-dist/cli.js"}, "go tool task wasm"},
+			"edge-auth/node_modules/wrangler/wrangler-dist/cli.js"}, "edge.wasm is missing: run `go tool task wasm`"},
+		"no player": {[]string{"go.mod", "wrangler.toml", "edge-auth/node_modules/node/bin/node",
+			"edge-auth/node_modules/wrangler/wrangler-dist/cli.js", "edge-auth/edge.wasm"}, "player/watch.js is missing: run `go tool task wasm`"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(checkout(t, c.files...))
@@ -126,7 +128,7 @@ func TestStartReportsWhyWranglerEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := checkout(t, "go.mod", "edge-auth/edge.wasm")
+	dir := checkout(t, "go.mod", "edge-auth/edge.wasm", "edge-auth/public/player/watch.js")
 	if err := os.Symlink(filepath.Join(root, "edge-auth", "node_modules"), filepath.Join(dir, "edge-auth", "node_modules")); err != nil {
 		t.Fatal(err)
 	}

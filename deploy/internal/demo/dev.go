@@ -21,9 +21,9 @@ func (d *demo) manual(ctx context.Context) error {
 	}
 	s := d.stack
 	d.say(`
-transcoder   %s
+Worker       %s (the API and the videos)
 API key      %s
-Worker       %s
+transcoder   %s (the API alone)
 bucket       %s at %s (key id %s, secret %s)
 webhooks     %s (a receiver that checks their signature)
 
@@ -38,7 +38,7 @@ Upload a video, have it transcoded, and get a URL to play:
 
 Ctrl-C ends it; the bucket goes with it.
 `,
-		s.API, s.APIKey, s.Cloud.URL, s.Cloud.Bucket, s.Cloud.Endpoint, s.Cloud.AccessKeyID, s.Cloud.SecretAccessKey, s.Hooks.URL,
-		put.URL, s.API, s.APIKey, key, s.Hooks.URL, s.API, s.APIKey)
+		s.Cloud.URL, s.APIKey, s.API, s.Cloud.Bucket, s.Cloud.Endpoint, s.Cloud.AccessKeyID, s.Cloud.SecretAccessKey, s.Hooks.URL,
+		put.URL, s.Cloud.URL, s.APIKey, key, s.Hooks.URL, s.Cloud.URL, s.APIKey)
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"sync"
@@ -15,8 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
+	"weir/deploy/internal/chromium"
 	"weir/deploy/internal/hook"
 	"weir/deploy/internal/player"
 	"weir/deploy/internal/stack"
@@ -97,32 +95,10 @@ func start(ctx context.Context) (w world, end func() error, err error) {
 	}
 	ends = append(ends, w.player.Stop)
 
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		return w, end, fmt.Errorf("%w: run `go tool task setup`", err)
-	}
-	allocator, closeAllocator := chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium),
-		chromedp.UserDataDir(filepath.Join(w.dir, "chromium")),
-		chromedp.NoSandbox, // tests may run as root, where Chromium's own sandbox does not start
-		chromedp.DisableGPU,
-		chromedp.WindowSize(1280, 900),
-		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-component-update", true),
-	)...)
-	browser, closeBrowser := chromedp.NewContext(allocator)
-	ends = append(ends, func() error {
-		err := chromedp.Cancel(browser) // waits for Chromium's end
-		closeBrowser()
-		closeAllocator()
-		return err
-	})
-	w.browser = browser
-	if err := chromedp.Run(browser); err != nil {
-		return w, end, fmt.Errorf("start chromium: %w", err)
-	}
-	return w, end, nil
+	var stop func() error
+	w.browser, stop, err = chromium.Start(ctx, filepath.Join(w.dir, "chromium"))
+	ends = append(ends, stop)
+	return w, end, err
 }
 
 // find is how the player page learns what to play.

@@ -32,6 +32,7 @@ func inspect(ctx context.Context, root string) (machine, error) {
 		sudo:     has("sudo"),
 		ffmpeg:   ffmpegLacks(ctx),
 		chromium: has("chromium") || has("chromium-browser") || has("google-chrome"),
+		mpv:      has("mpv"),
 		gcc:      has("gcc"),
 		npm:      has("npm"),
 		tinygo:   tinygo.path != "",

@@ -12,7 +12,7 @@ type Scope int
 const (
 	// Demo is to build and to run everything.
 	Demo Scope = iota
-	// Tests is Demo and a browser.
+	// Tests is Demo and the players of the tests: a browser and mpv.
 	Tests
 )
 
@@ -23,6 +23,7 @@ type machine struct {
 	ffmpeg   []string // what is wrong with ffmpeg, as words: "the ffprobe program", "the flite filter"
 	font     bool     // drawtext finds a font
 	chromium bool
+	mpv      bool
 	gcc      bool
 	npm      bool
 	tinygo   bool     // a fit TinyGo is on the PATH or in the cache
@@ -60,6 +61,7 @@ func plan(m machine, scope Scope) ([]step, error) {
 	})
 	add(!m.font && len(m.ffmpeg) == 0, step{name: "install a font for the sample's clock", install: []string{"fonts-dejavu-core"}})
 	add(!m.chromium && scope == Tests, step{name: "install chromium, in which the tests play videos", install: []string{"chromium"}})
+	add(!m.mpv && scope == Tests, step{name: "install mpv, in which they play as well", install: []string{"mpv"}})
 	add(!m.gcc && scope == Tests, step{name: "install gcc, with which the race detector is linked", install: []string{"gcc", "libc6-dev"}})
 	add(!m.npm, step{name: "install npm", install: []string{"npm"}})
 	add(!m.tinygo, step{
@@ -67,7 +69,7 @@ func plan(m machine, scope Scope) ([]step, error) {
 		install: m.llvm, action: buildTinyGo,
 	})
 	add(!m.wasmOpt, step{name: "install binaryen, whose wasm-opt TinyGo runs", install: []string{"binaryen"}})
-	add(!m.packages, step{name: "fetch wrangler, its Node and hls.js into edge-auth/node_modules", action: installNode})
+	add(!m.packages, step{name: "fetch wrangler, its Node and the players of pages into edge-auth/node_modules", action: installNode})
 
 	var wanted []string
 	for _, s := range steps {

@@ -12,7 +12,7 @@ import (
 
 // complete is a machine where nothing is missing; a case takes something away.
 func complete(change func(*machine)) machine {
-	m := machine{apt: true, root: true, font: true, chromium: true, gcc: true, npm: true, tinygo: true, wasmOpt: true, packages: true}
+	m := machine{apt: true, root: true, font: true, chromium: true, mpv: true, gcc: true, npm: true, tinygo: true, wasmOpt: true, packages: true}
 	if change != nil {
 		change(&m)
 	}
@@ -34,12 +34,12 @@ func TestPlan(t *testing.T) {
 				apt: true, root: true, ffmpeg: []string{"the ffmpeg program"},
 				llvm: []string{"llvm-19-dev", "clang-19", "lld-19", "libclang-19-dev", "g++"},
 			}, Tests,
-			[]string{"install ffmpeg", "install chromium", "install gcc", "install npm", "build TinyGo", "install binaryen", "fetch wrangler"},
-			[]string{"ffmpeg", "chromium", "gcc", "libc6-dev", "npm", "llvm-19-dev", "clang-19", "lld-19", "libclang-19-dev", "g++", "binaryen"},
+			[]string{"install ffmpeg", "install chromium", "install mpv", "install gcc", "install npm", "build TinyGo", "install binaryen", "fetch wrangler"},
+			[]string{"ffmpeg", "chromium", "mpv", "gcc", "libc6-dev", "npm", "llvm-19-dev", "clang-19", "lld-19", "libclang-19-dev", "g++", "binaryen"},
 		},
 		{
-			"the demo needs neither chromium nor gcc",
-			complete(func(m *machine) { m.chromium, m.gcc = false, false }), Demo, nil, nil,
+			"the demo needs no player but the viewer's, and no gcc",
+			complete(func(m *machine) { m.chromium, m.mpv, m.gcc = false, false, false }), Demo, nil, nil,
 		},
 		{
 			"an ffmpeg without a filter is replaced, and the filter is named",
@@ -217,6 +217,47 @@ func TestModuleIsBuiltAgainWhenItsSourcesAreNewer(t *testing.T) {
 				t.Errorf("fresh: %v, %v, want %v", got, err, c.want)
 			}
 		})
+	}
+}
+
+func TestPlayerIsFresh(t *testing.T) {
+	made := time.Now().Add(-time.Hour)
+	before, after := made.Add(-time.Minute), made.Add(time.Minute)
+	for name, c := range map[string]struct {
+		touched string
+		want    bool
+	}{
+		"nothing changed":                  {"", true},
+		"a source":                         {"watch/player.html", false},
+		"a source that went":               {"watch", false},
+		"a package":                        {"package-lock.json", false},
+		"the shim, which is no part of it": {"worker.mjs", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, f := range []string{"watch/player.html", "package-lock.json", "worker.mjs", "public/player/watch.js"} {
+				write(t, filepath.Join(dir, f), "")
+			}
+			for _, f := range []string{"watch/player.html", "watch", "package-lock.json", "worker.mjs"} {
+				if err := os.Chtimes(filepath.Join(dir, f), before, before); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chtimes(filepath.Join(dir, "public/player/watch.js"), made, made); err != nil {
+				t.Fatal(err)
+			}
+			if c.touched != "" {
+				if err := os.Chtimes(filepath.Join(dir, c.touched), after, after); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, err := playerIsFresh(dir); err != nil || got != c.want {
+				t.Errorf("fresh: %v, %v, want %v", got, err, c.want)
+			}
+		})
+	}
+	if got, err := playerIsFresh(t.TempDir()); err != nil || got {
+		t.Errorf("a player that was never built: fresh: %v, %v", got, err)
 	}
 }
 

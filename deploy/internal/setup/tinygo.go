@@ -117,11 +117,22 @@ func tinyGoFromModule(ctx context.Context) (err error) {
 	return nil
 }
 
-// Wasm builds edge-auth/edge.wasm of the checkout at root, if its sources are newer. It says whether it built.
+// Wasm builds edge-auth/edge.wasm of the checkout at root, and what the page for people loads, if their sources are newer. It
+// says whether it built one of them.
 func Wasm(ctx context.Context, root string) (built bool, err error) {
+	page, err := player(ctx, root)
+	if err != nil {
+		return false, err
+	}
+	module, err := module(ctx, root)
+	return page || module, err
+}
+
+// module builds edge-auth/edge.wasm.
+func module(ctx context.Context, root string) (built bool, err error) {
 	edge := filepath.Join(root, "edge-auth")
 	module := filepath.Join(edge, "edge.wasm")
-	if fresh, err := newerThanSources(module, edge, filepath.Join(root, "go.mod")); err != nil || fresh {
+	if fresh, err := ModuleIsFresh(root); err != nil || fresh {
 		return false, err
 	}
 	tool, err := findTinyGo(ctx)
@@ -139,8 +150,9 @@ func Wasm(ctx context.Context, root string) (built bool, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
 	begin, whole := time.Now(), filepath.Join(temp, "edge.wasm")
 	if err := quietly(ctx, root, tool.env, tool.path, "build", "-target=./edge-auth/target.json",
-		"-opt=2",    // faster than -opt=z and, after compression, hardly larger
-		"-no-debug", // half of the module would be DWARF
+		"-opt=2",      // faster than -opt=z and, after compression, hardly larger
+		"-no-debug",   // half of the module would be DWARF
+		"-panic=trap", // the shim answers a panic, and nobody would read its text
 		"-o", whole, "./edge-auth"); err != nil {
 		return false, err
 	}
@@ -152,6 +164,12 @@ func Wasm(ctx context.Context, root string) (built bool, err error) {
 		return false, fmt.Errorf("build the Worker's module: %w", err)
 	}
 	return true, nil
+}
+
+// ModuleIsFresh reports whether edge-auth/edge.wasm of the checkout at root is there and newer than its sources.
+func ModuleIsFresh(root string) (bool, error) {
+	edge := filepath.Join(root, "edge-auth")
+	return newerThanSources(filepath.Join(edge, "edge.wasm"), edge, filepath.Join(root, "go.mod"))
 }
 
 // newerThanSources compares times as make does: the module against the Go files, the target and the folders (where a

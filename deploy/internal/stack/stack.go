@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -47,6 +48,8 @@ type Stack struct {
 // Options are what a caller may choose.
 type Options struct {
 	Log io.Writer // what the parts say; nil is nowhere
+	// Settings are those of the Worker, beside what leads it to the transcoder.
+	Settings map[string]string
 }
 
 // Start builds the transcoder and starts everything. ctx bounds the start; the Stack runs until Stop.
@@ -70,20 +73,21 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 	if err := build(ctx, root, binary); err != nil {
 		return nil, err
 	}
-	if s.Cloud, err = local.Start(ctx, local.Options{Log: opts.Log}); err != nil {
-		return nil, err
-	}
-	webhookSecret := "whsec_" + base64.StdEncoding.EncodeToString(random(32))
-	if s.Hooks, err = hook.Listen(ctx, webhookSecret); err != nil {
-		return nil, err
-	}
 	listen, err := port.Free(ctx)
 	if err != nil {
 		return nil, err
 	}
 	address := "127.0.0.1:" + strconv.Itoa(listen)
 	s.API = "http://" + address
-
+	settings := map[string]string{"TRANSCODER_URL": s.API}
+	maps.Copy(settings, opts.Settings)
+	if s.Cloud, err = local.Start(ctx, local.Options{Log: opts.Log, Settings: settings}); err != nil {
+		return nil, err
+	}
+	webhookSecret := "whsec_" + base64.StdEncoding.EncodeToString(random(32))
+	if s.Hooks, err = hook.Listen(ctx, webhookSecret); err != nil {
+		return nil, err
+	}
 	environment := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + temp, "TMPDIR=" + temp, "LANG=C.UTF-8",
 		"LISTEN=" + address,

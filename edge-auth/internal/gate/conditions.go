@@ -1,9 +1,6 @@
 package gate
 
-import (
-	"strings"
-	"time"
-)
+import "strings"
 
 // verdict is what the preconditions of a request make of it.
 type verdict int
@@ -80,25 +77,3 @@ func cutTag(list string) (tag, rest string, ok bool) {
 // strong and weak compare entity tags (RFC 9110 section 8.8.3.2).
 func strong(a, b string) bool { return a == b && !strings.HasPrefix(a, "W/") }
 func weak(a, b string) bool   { return strings.TrimPrefix(a, "W/") == strings.TrimPrefix(b, "W/") }
-
-// The three forms of an HTTP date (RFC 9110 section 5.6.7); the first is the one to write. GMT is text here:
-// looking up a time zone would be IO.
-const (
-	imfFixdate = "Mon, 02 Jan 2006 15:04:05 GMT"
-	rfc850     = "Monday, 02-Jan-06 15:04:05 GMT"
-	asctime    = "Mon Jan _2 15:04:05 2006"
-)
-
-// parseDate reads an HTTP date, as Unix seconds.
-func parseDate(text string) (int64, bool) {
-	for _, layout := range []string{imfFixdate, rfc850, asctime} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t.Unix(), true
-		}
-	}
-	return 0, false
-}
-
-func httpDate(seconds int64) string {
-	return time.Unix(seconds, 0).UTC().Format(imfFixdate)
-}

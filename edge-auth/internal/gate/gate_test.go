@@ -26,19 +26,15 @@ const (
 // mint signs a token that opens sub at now.
 func mint(t testing.TB, sub string) string {
 	t.Helper()
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": sub, "exp": now + 60})
-	token.Header["kid"] = "k1"
-	compact, err := token.SignedString([]byte(secret))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return compact
+	return with(t, jwt.MapClaims{"sub": sub})
 }
 
 // bucket is R2 with one object, behaving as R2 does; calls counts what it was asked.
 type bucket struct {
 	key, body string
 	fails     bool
+	epoch     gate.Epoch // of every video; none is missing
+	epochs    int        // how often that was asked for
 	calls     int
 	atCall    func(n int) // may replace the object
 }
@@ -90,7 +86,14 @@ func exchange(t testing.TB, g *gate.Gate, b *bucket, r gate.Request) answer {
 		}
 		var o gate.Object
 		o, part = b.fetch(*step.Fetch)
-		step = gate.Respond(r, *step.Fetch, o)
+		if step.Fetch.Epoch != "" {
+			o.Epoch = b.epoch
+			if o.Epoch.Outcome == "" {
+				o.Epoch.Outcome = gate.Missing
+			}
+			b.epochs++
+		}
+		step = g.Respond(r, *step.Fetch, o, now)
 	}
 	got := answer{status: step.Answer.Status, header: map[string]string{}}
 	for _, h := range step.Answer.Headers {
@@ -103,7 +106,7 @@ func exchange(t testing.TB, g *gate.Gate, b *bucket, r gate.Request) answer {
 	case gate.TextBody:
 		got.body = string(step.Answer.Text)
 		if token := step.Answer.Token; token != "" {
-			got.body = string(playlist.Append(nil, step.Answer.Text, token))
+			got.body = string(playlist.Append(nil, step.Answer.Text, step.Answer.Format, token))
 		}
 	case gate.ObjectBody:
 		got.body = part
@@ -126,22 +129,32 @@ func TestDecideFetches(t *testing.T) {
 		want gate.Fetch
 	}{
 		{"GET", gate.Request{Method: "GET", URL: "http://h/t/" + token + "/" + key},
-			gate.Fetch{Key: key, Op: gate.Get, Use: gate.Pass}},
+			gate.Fetch{Epoch: "epochs/abc", Key: key, Op: gate.Get, Use: gate.Pass}},
 		{"HEAD", gate.Request{Method: "HEAD", URL: "http://h/t/" + token + "/" + key, Range: "bytes=0-1"},
-			gate.Fetch{Key: key, Op: gate.Head, Use: gate.Pass}},
+			gate.Fetch{Epoch: "epochs/abc", Key: key, Op: gate.Head, Use: gate.Pass}},
 		{"a part", gate.Request{Method: "GET", URL: "http://h/" + key + "?x=1&token=" + token + "&y#z", Range: "bytes=2-5"},
-			gate.Fetch{Key: key, Op: gate.Get, Part: gate.Part{Offset: 2, Length: 4}, Use: gate.Pass}},
+			gate.Fetch{Epoch: "epochs/abc", Key: key, Op: gate.Get, Part: gate.Part{Offset: 2, Length: 4}, Use: gate.Pass}},
 		{"a bearer", gate.Request{Method: "GET", URL: "http://h/" + key, Authorization: "bearer  " + token},
-			gate.Fetch{Key: key, Op: gate.Get, Use: gate.Pass}},
+			gate.Fetch{Epoch: "epochs/abc", Key: key, Op: gate.Get, Use: gate.Pass, Private: true, Vary: "Authorization"}},
+		{"a cookie", gate.Request{Method: "GET", URL: "http://h/" + key, Cookie: "a=b; weir_token=" + token + "; c"},
+			gate.Fetch{Epoch: "epochs/abc", Key: key, Op: gate.Get, Use: gate.Pass, Private: true, Vary: "Cookie"}},
+		{"a bearer goes before a cookie", gate.Request{Method: "GET", URL: "http://h/" + key, Authorization: "Bearer " + token, Cookie: "weir_token=x"},
+			gate.Fetch{Epoch: "epochs/abc", Key: key, Op: gate.Get, Use: gate.Pass, Private: true, Vary: "Authorization"}},
 		{"a playlist with its token in the path", gate.Request{Method: "GET", URL: "http://h/t/" + token + "/" + playlist},
-			gate.Fetch{Key: playlist, Op: gate.Get, Use: gate.Pass}},
+			gate.Fetch{Epoch: "epochs/abc", Key: playlist, Op: gate.Get, Use: gate.Pass}},
 		{"a playlist to rewrite, within bounds", gate.Request{Method: "GET", URL: "http://h/" + playlist + "?token=" + token, Range: "bytes=0-1"},
-			gate.Fetch{Key: playlist, Op: gate.Get, Part: gate.Part{Length: 4 << 20}, Use: gate.Rewrite}},
+			gate.Fetch{Epoch: "epochs/abc", Key: playlist, Op: gate.Get, Part: gate.Part{Length: 4 << 20}, Use: gate.Rewrite}},
+		{"an MPD to rewrite", gate.Request{Method: "GET", URL: "http://h/" + manifestKey + "?token=" + token},
+			gate.Fetch{Epoch: "epochs/abc", Key: manifestKey, Op: gate.Get, Part: gate.Part{Length: 4 << 20}, Use: gate.Rewrite}},
+		{"HEAD of a storyboard to rewrite", gate.Request{Method: "HEAD", URL: "http://h/" + storyKey + "?token=" + token},
+			gate.Fetch{Epoch: "epochs/abc", Key: storyKey, Op: gate.Get, Part: gate.Part{Length: 4 << 20}, Use: gate.Rewrite}},
+		{"subtitles, which nobody rewrites", gate.Request{Method: "GET", URL: "http://h/" + captionsKey + "?token=" + token},
+			gate.Fetch{Epoch: "epochs/abc", Key: captionsKey, Op: gate.Get, Use: gate.Pass}},
 		{"HEAD of a playlist to rewrite, for its length", gate.Request{Method: "HEAD", URL: "http://h/" + playlist + "?token=" + token},
-			gate.Fetch{Key: playlist, Op: gate.Get, Part: gate.Part{Length: 4 << 20}, Use: gate.Rewrite}},
+			gate.Fetch{Epoch: "epochs/abc", Key: playlist, Op: gate.Get, Part: gate.Part{Length: 4 << 20}, Use: gate.Rewrite}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			step := gate.New(tokenKeys).Decide(c.r, now)
+			step := gate.New(gate.Config{TokenKeys: tokenKeys}).Decide(c.r, now)
 			if step.Fetch == nil {
 				t.Fatalf("answered %+v", step.Answer)
 			}
@@ -162,6 +175,8 @@ func TestDecideRefuses(t *testing.T) {
 		"an escaped token":                 {URL: "http://h/" + key + "?token=" + strings.Replace(token, ".", "%2E", 1)},
 		"the first of two tokens is wrong": {URL: "http://h/" + key + "?token=x&token=" + token},
 		"a token without its scheme":       {URL: "http://h/" + key, Authorization: token},
+		"a cookie of another name":         {URL: "http://h/" + key, Cookie: "Weir_token=" + token},
+		"a cookie within another":          {URL: "http://h/" + key, Cookie: "a=weir_token=" + token},
 		"a token as password":              {URL: "http://" + token + "@h/" + key},
 		"a token for no path":              {URL: "http://h/t/" + token},
 		"a token for the root":             {URL: "http://h/t/" + token + "/"},
@@ -169,12 +184,14 @@ func TestDecideRefuses(t *testing.T) {
 		"two tokens in the path":           {URL: "http://h/t/" + token + "/t/" + token + "/" + key},
 		"no URL":                           {},
 		"a path alone":                     {URL: "/t/" + token + "/" + key},
+		"a path with a URL in its query":   {URL: "/x?http://h/t/" + token + "/" + key},
+		"a URL without its scheme":         {URL: "://h/t/" + token + "/" + key},
 		"a token for another video":        {URL: "http://h/t/" + mint(t, "videos/ab") + "/" + key},
 		"a token whose sub is a slash":     {URL: "http://h/t/" + mint(t, "/") + "/" + key},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.Method = "GET"
-			step := gate.New(tokenKeys).Decide(r, now)
+			step := gate.New(gate.Config{TokenKeys: tokenKeys}).Decide(r, now)
 			if step.Fetch != nil {
 				t.Fatalf("fetches %+v", *step.Fetch)
 			}
@@ -187,7 +204,7 @@ func TestDecideRefuses(t *testing.T) {
 
 func TestMisconfigured(t *testing.T) {
 	for _, keys := range []string{"", "{}", `{"keys":[{"kty":"oct","alg":"HS256","kid":"a","k":"short"}]}`} {
-		g := gate.New(keys)
+		g := gate.New(gate.Config{TokenKeys: keys})
 		got := exchange(t, g, &bucket{key: key}, get(t, "/"+key))
 		if got.status != 500 || got.header["Cache-Control"] != "no-store" || !strings.Contains(got.body, "TOKEN_KEYS") ||
 			strings.Contains(got.body, "short") {
@@ -200,7 +217,7 @@ func TestMisconfigured(t *testing.T) {
 }
 
 func TestTheBucketFails(t *testing.T) {
-	got := exchange(t, gate.New(tokenKeys), &bucket{key: key, fails: true}, get(t, "/"+key))
+	got := exchange(t, gate.New(gate.Config{TokenKeys: tokenKeys}), &bucket{key: key, fails: true}, get(t, "/"+key))
 	if got.status != 502 || got.header["Cache-Control"] != "no-store" || got.header["Retry-After"] == "" {
 		t.Errorf("got %+v", got)
 	}
@@ -228,7 +245,7 @@ func TestObjectIsReplacedMeanwhile(t *testing.T) {
 			}
 			r := get(t, "/"+key)
 			r.Range, r.IfRange = c.r.Range, c.r.IfRange
-			if got := exchange(t, gate.New(tokenKeys), b, r); got.status != c.status || got.body != c.body {
+			if got := exchange(t, gate.New(gate.Config{TokenKeys: tokenKeys}), b, r); got.status != c.status || got.body != c.body {
 				t.Errorf("got %+v", got)
 			}
 		})
@@ -244,7 +261,7 @@ func TestPlaylistTooLarge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.body = body
-			if got := exchange(t, gate.New(tokenKeys), b, r); got.status != 500 || got.header["Cache-Control"] != "no-store" {
+			if got := exchange(t, gate.New(gate.Config{TokenKeys: tokenKeys}), b, r); got.status != 500 || got.header["Cache-Control"] != "no-store" {
 				t.Errorf("got %d %v", got.status, got.header)
 			}
 		})
@@ -255,16 +272,16 @@ func TestPlaylistTooLarge(t *testing.T) {
 func TestRewrittenPlaylistHasAWeakETag(t *testing.T) {
 	b := &bucket{key: "videos/abc/x.m3u8", body: "a.m4s\n"}
 	r := gate.Request{Method: "GET", URL: "http://h/videos/abc/x.m3u8?token=" + mint(t, "videos/abc")}
-	got := exchange(t, gate.New(tokenKeys), b, r)
+	got := exchange(t, gate.New(gate.Config{TokenKeys: tokenKeys}), b, r)
 	if got.status != 200 || got.header["ETag"] != "W/"+etag || got.header["Accept-Ranges"] != "none" {
 		t.Errorf("got %+v", got)
 	}
 	r.IfNoneMatch = got.header["ETag"]
-	if got := exchange(t, gate.New(tokenKeys), b, r); got.status != 304 || got.header["ETag"] != "W/"+etag {
+	if got := exchange(t, gate.New(gate.Config{TokenKeys: tokenKeys}), b, r); got.status != 304 || got.header["ETag"] != "W/"+etag {
 		t.Errorf("the second time: got %+v", got)
 	}
 	r.IfNoneMatch, r.IfMatch = "", "W/"+etag
-	if got := exchange(t, gate.New(tokenKeys), b, r); got.status != 412 {
+	if got := exchange(t, gate.New(gate.Config{TokenKeys: tokenKeys}), b, r); got.status != 412 {
 		t.Errorf("If-Match: got %+v", got)
 	}
 }
@@ -277,7 +294,7 @@ func TestErrorsAreJSON(t *testing.T) {
 		{Method: "GET", URL: "http://h/t/x/" + key},
 		{Method: "GET", URL: "http://h/t/" + mint(t, "videos/other") + "/" + key},
 	} {
-		got := exchange(t, gate.New(tokenKeys), &bucket{key: key}, r)
+		got := exchange(t, gate.New(gate.Config{TokenKeys: tokenKeys}), &bucket{key: key}, r)
 		var problem struct {
 			Error struct{ Code, Message string }
 		}
@@ -288,7 +305,7 @@ func TestErrorsAreJSON(t *testing.T) {
 }
 
 func TestDatesAreHTTPDates(t *testing.T) {
-	got := exchange(t, gate.New(tokenKeys), &bucket{key: key}, get(t, "/"+key)).header["Last-Modified"]
+	got := exchange(t, gate.New(gate.Config{TokenKeys: tokenKeys}), &bucket{key: key}, get(t, "/"+key)).header["Last-Modified"]
 	if want := time.Unix(modified, 0).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

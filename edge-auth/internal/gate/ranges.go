@@ -1,8 +1,9 @@
 package gate
 
 import (
-	"strconv"
 	"strings"
+
+	"weir/edge-auth/internal/decimal"
 )
 
 // Part is a range of bytes as a client asks for it: the last Suffix bytes if that is set, else Length bytes
@@ -10,9 +11,6 @@ import (
 type Part struct {
 	Offset, Length, Suffix int64
 }
-
-// maxPosition is the largest position in bytes that JavaScript can count to; no object is that long.
-const maxPosition = 1<<53 - 1
 
 // parseRange reads a Range header (RFC 9110 section 14.2) with one range of bytes. Several ranges, other
 // units and malformed ranges are ignored, as the RFC allows and wants; the client gets all of the object.
@@ -25,11 +23,11 @@ func parseRange(header string) (Part, bool) {
 	if !ok {
 		return Part{}, false
 	}
-	first, okFirst := position(from)
-	last, okLast := position(to)
+	first, okFirst := decimal.Parse(from)
+	last, okLast := decimal.Parse(to)
 	switch {
 	case from == "" && okLast && last == 0: // the last no bytes: like bytes behind every end
-		return Part{Offset: maxPosition}, true
+		return Part{Offset: decimal.Max}, true
 	case from == "" && okLast:
 		return Part{Suffix: last}, true
 	case okFirst && to == "":
@@ -38,21 +36,6 @@ func parseRange(header string) (Part, bool) {
 		return Part{Offset: first, Length: last - first + 1}, true
 	}
 	return Part{}, false
-}
-
-// position reads a decimal number; what is too large to count to is as good as the largest.
-func position(digits string) (int64, bool) {
-	if digits == "" {
-		return 0, false
-	}
-	n := int64(0)
-	for _, c := range []byte(digits) {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = min(n*10+int64(c-'0'), maxPosition)
-	}
-	return n, true
 }
 
 // of gives where the part of an object of this size begins and how long it is, and whether there is any.
@@ -72,6 +55,6 @@ func (p Part) of(size int64) (first, length int64, ok bool) {
 }
 
 func contentRange(first, length, size int64) string {
-	return "bytes " + strconv.FormatInt(first, 10) + "-" + strconv.FormatInt(first+length-1, 10) +
-		"/" + strconv.FormatInt(size, 10)
+	return "bytes " + decimal.Text(first) + "-" + decimal.Text(first+length-1) +
+		"/" + decimal.Text(size)
 }

@@ -1,8 +1,8 @@
 package gate
 
 import (
-	"strconv"
-
+	"weir/edge-auth/internal/decimal"
+	"weir/edge-auth/internal/object"
 	"weir/edge-auth/internal/playlist"
 )
 
@@ -11,73 +11,102 @@ import (
 const maxPlaylist = 4 << 20
 
 // Respond goes on after a fetch that [Gate.Decide] or an earlier Respond asked for.
-func Respond(r Request, f Fetch, o Object) Step {
+// now is as with Decide.
+func (g *Gate) Respond(r Request, f Fetch, o Object, now int64) Step {
+	if f.Epoch != "" {
+		if s := g.learn(r, f, o.Epoch, now); s.Answer != nil {
+			return g.share(r, s)
+		}
+	}
+	s := g.respond(r, f, o)
+	if s.Answer != nil {
+		s.Answer.Key = f.Key
+		s.Answer.record(r, f, object.VideoID(f.Key))
+	}
+	return g.share(r, s)
+}
+
+func (g *Gate) respond(r Request, f Fetch, o Object) Step {
+	if f.Use == Report {
+		return answer(beacon(r, o, object.VideoID(f.Key)))
+	}
 	switch o.Outcome {
 	case Found:
+		switch f.Use {
+		case Unlock:
+			return answer(g.keyAnswer(r, object.VideoID(f.Key)))
+		case Show:
+			return answer(written(r, 200, typeHTML, pageHead+playerBody))
+		}
 		return found(r, f, o)
 	case NoSuchPart: // only the size is missing for the answer
-		return Step{Fetch: &Fetch{Key: f.Key, Op: Head, Use: Pass}}
+		return again(f, Head, Part{})
 	case Missing:
 		return answer(failure(r, 404, "not_found", "There is no such object. A video can be watched when its "+
 			"state is playable: ask the transcoder."))
 	default:
-		return answer(failure(r, 502, "storage_error", "The bucket did not answer. Try again.",
-			Header{"Retry-After", "1"}))
+		return answer(storageFailed(r))
 	}
 }
 
+// again is one more fetch for the same answer.
+func again(f Fetch, op Op, part Part) Step {
+	f.Op, f.Part, f.Epoch = op, part, ""
+	return Step{Fetch: &f}
+}
+
 func found(r Request, f Fetch, o Object) Step {
-	t := locate(r)
-	d := describe(t, o)
+	d := describe(r, f, o)
 	switch d.evaluate(r) {
 	case preconditionFailed:
 		return answer(failure(r, 412, "precondition_failed", "The object is not the one that If-Match or "+
 			"If-Unmodified-Since asks for. Ask for it without them."))
 	case notModified:
-		return answer(Answer{Status: 304, Body: NoBody, Headers: headers(d.validators()...)})
+		return answer(Answer{Status: 304, Body: NoBody, Headers: d.validators()})
 	}
-	if t.rewrites() {
-		return rewritten(r, t, d, o)
+	if f.Use == Rewrite {
+		return rewritten(r, f, d, o)
 	}
 	part, ranged := parseRange(r.Range)
-	if r.Method == "HEAD" || !ranged || o.Size == 0 || !d.ifRange(r.IfRange) {
+	if r.Method == "HEAD" || !ranged || d.gzip || o.Size == 0 || !d.ifRange(r.IfRange) {
 		return whole(r, f, d)
 	}
 	first, length, ok := part.of(o.Size)
 	if !ok {
-		return answer(failure(r, 416, "range_not_satisfiable", "The object has "+strconv.FormatInt(o.Size, 10)+
-			" bytes. Ask for a range within them.", Header{"Content-Range", "bytes */" + strconv.FormatInt(o.Size, 10)}))
+		return answer(failure(r, 416, "range_not_satisfiable", "The object has "+decimal.Text(o.Size)+
+			" bytes. Ask for a range within them.", Header{"Content-Range", "bytes */" + decimal.Text(o.Size)}))
 	}
 	if f.Op != Get { // the object was replaced while it was being asked for
-		return Step{Fetch: &Fetch{Key: f.Key, Op: Get, Part: part, Use: Pass}}
+		return again(f, Get, part)
 	}
-	return answer(Answer{Status: 206, Body: ObjectBody, Headers: headers(append(d.all(length),
-		Header{"Content-Range", contentRange(first, length, o.Size)})...)})
+	return answer(Answer{Status: 206, Body: ObjectBody, Headers: append(d.all(length),
+		Header{"Content-Range", contentRange(first, length, o.Size)})})
 }
 
 // whole answers with all of the object, which is fetched again if only a part of it is at hand (If-Range).
 func whole(r Request, f Fetch, d description) Step {
-	a := Answer{Status: 200, Body: ObjectBody, Headers: headers(d.all(d.size)...)}
+	a := Answer{Status: 200, Body: ObjectBody, Headers: d.all(d.size), Gzip: d.gzip}
 	switch {
 	case r.Method == "HEAD" || d.size == 0:
 		return answer(a.withoutBodyIf(true))
 	case f.Op != Get || f.Part != Part{}:
-		return Step{Fetch: &Fetch{Key: f.Key, Op: Get, Use: Pass}}
+		return again(f, Get, Part{})
 	}
 	return answer(a)
 }
 
-// rewritten answers with a playlist that has the token in its URIs. Range is not for these bytes.
-func rewritten(r Request, t target, d description, o Object) Step {
+// rewritten answers with a playlist, or what is like one, that has the token in its URIs. Range is not for these bytes.
+func rewritten(r Request, f Fetch, d description, o Object) Step {
 	if o.Size <= maxPlaylist && o.Size != int64(len(o.Body)) { // it was replaced while it was being asked for
-		return Step{Fetch: t.fetch(r)}
+		return again(f, Get, f.Part)
 	}
-	length := playlist.Size(o.Body, t.token)
+	t := locate(r)
+	length := playlist.Size(o.Body, t.class.Format, t.token)
 	if max(o.Size, length) > maxPlaylist {
 		return answer(failure(r, 500, "playlist_too_large", "The playlist is too large to carry a token in every "+
 			"URI. Put the token in the path: /t/{token}/videos/…."))
 	}
-	a := Answer{Status: 200, Body: TextBody, Text: o.Body, Token: t.token, Headers: headers(d.all(length)...)}
+	a := Answer{Status: 200, Body: TextBody, Text: o.Body, Format: t.class.Format, Token: t.token, Headers: d.all(length), Gzip: d.gzip}
 	return answer(a.withoutBodyIf(r.Method == "HEAD"))
 }
 
@@ -88,35 +117,43 @@ type description struct {
 	modified     int64 // Unix seconds, which is what HTTP dates have
 	contentType  string
 	cacheControl string
-	vary         bool // the answer depends on the Authorization header
+	vary         string // the header that the answer depends on
 	ranges       bool
+	gzip         bool // it is compressed, so that its length is not known here
 }
 
-func describe(t target, o Object) description {
+func describe(r Request, f Fetch, o Object) description {
+	class, rewrites := object.ClassOf(f.Key), f.Use == Rewrite
 	d := description{
 		size:         o.Size,
 		etag:         o.ETag,
 		modified:     o.Modified / 1000,
-		contentType:  t.class.Type,
-		cacheControl: t.class.CacheControl(o.CacheControl, t.private()),
-		vary:         t.via == viaBearer,
-		ranges:       !t.rewrites(),
+		contentType:  class.Type,
+		cacheControl: class.CacheControl(o.CacheControl, f.Private || rewrites),
+		vary:         f.Vary,
+		gzip:         class.Text && o.Size > 0 && o.Size <= maxPlaylist && takesGzip(r.AcceptEncoding),
 	}
-	if t.rewrites() {
+	if class.Text {
+		d.vary = vary(d.vary, "Accept-Encoding")
+	}
+	if d.ranges = !rewrites && !d.gzip; !d.ranges {
 		d.etag = "W/" + d.etag // the same playlist, in other bytes than those the bucket has
 	}
 	return d
 }
 
+// mostHeaders is how many headers an answer with an object has at most, those of share included.
+const mostHeaders = 14
+
 // validators are the headers of a 304: those that a cache renews (RFC 9110 section 15.4.5).
 func (d description) validators() []Header {
-	list := []Header{
-		{"ETag", d.etag},
-		{"Last-Modified", httpDate(d.modified)},
-		{"Cache-Control", d.cacheControl},
-	}
-	if d.vary {
-		list = append(list, Header{"Vary", "Authorization"})
+	list := append(make([]Header, 0, mostHeaders),
+		Header{"ETag", d.etag},
+		Header{"Last-Modified", httpDate(d.modified)},
+		Header{"Cache-Control", d.cacheControl},
+	)
+	if d.vary != "" {
+		list = append(list, Header{"Vary", d.vary})
 	}
 	return list
 }
@@ -127,9 +164,12 @@ func (d description) all(length int64) []Header {
 	if d.ranges {
 		acceptRanges = "bytes"
 	}
-	return append(d.validators(),
+	list := append(d.validators(),
 		Header{"Content-Type", d.contentType},
-		Header{"Content-Length", strconv.FormatInt(length, 10)},
 		Header{"Accept-Ranges", acceptRanges},
 	)
+	if d.gzip {
+		return append(list, Header{"Content-Encoding", "gzip"})
+	}
+	return append(list, Header{"Content-Length", decimal.Text(length)})
 }

@@ -1,20 +1,25 @@
 package object
 
 import (
-	"strconv"
 	"strings"
+
+	"weir/edge-auth/internal/decimal"
+	"weir/edge-auth/internal/playlist"
 )
 
 // Class is how the objects of one kind are served.
 type Class struct {
-	Type      string // Content-Type
-	MaxAge    int    // how long a cache may keep it without asking again, in seconds
-	Immutable bool   // its name changes when its content does
-	Playlist  bool   // an HLS playlist: it refers to other objects
+	Type      string          // Content-Type
+	MaxAge    int             // how long a cache may keep it without asking again, in seconds
+	Immutable bool            // its name changes when its content does
+	Format    playlist.Format // how it refers to other objects, if it does
+	Text      bool            // it becomes smaller when it is compressed
+	Thumbnail bool            // a picture, or what says which picture is when
 }
 
 const (
 	year   = 365 * 24 * 60 * 60
+	day    = 24 * 60 * 60
 	minute = 60
 )
 
@@ -45,10 +50,20 @@ func ClassOf(key string) Class {
 	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
 		extension = name[dot+1:]
 	}
-	class := Class{Type: types[extension], MaxAge: minute, Playlist: extension == "m3u8"}
+	class := Class{Type: types[extension], MaxAge: minute}
 	if class.Type == "" {
 		class.Type = "application/octet-stream"
 	}
+	switch {
+	case extension == "m3u8":
+		class.Format = playlist.HLS
+	case extension == "mpd":
+		class.Format = playlist.DASH
+	case name == "storyboard.vtt": // other WebVTT is text to read
+		class.Format = playlist.Storyboard
+	}
+	class.Text = class.Format != playlist.None || extension == "vtt" || extension == "json"
+	class.Thumbnail = strings.HasPrefix(class.Type, "image/") || class.Format == playlist.Storyboard
 	if strings.HasPrefix(name, "init_") || strings.HasPrefix(name, "segment_") {
 		class.MaxAge, class.Immutable = year, true
 	}
@@ -59,26 +74,32 @@ func ClassOf(key string) Class {
 // stored is the Cache-Control that the object was written with: its max-age shortens the class's, as for a
 // playlist that still grows and is written again every second; it never lengthens it.
 func (c Class) CacheControl(stored string, private bool) string {
-	scope := "public"
-	if private {
-		scope = "private"
+	switch {
+	case c.Immutable && private:
+		return "private, max-age=31536000, immutable"
+	case c.Immutable:
+		return "public, max-age=31536000, immutable"
+	case private:
+		return "private, max-age=" + decimal.Text(c.maxAge(stored))
 	}
-	if c.Immutable {
-		return scope + ", max-age=" + strconv.Itoa(c.MaxAge) + ", immutable"
-	}
-	return scope + ", max-age=" + strconv.Itoa(min(c.MaxAge, maxAge(stored, c.MaxAge)))
+	return "public, max-age=" + decimal.Text(c.maxAge(stored))
 }
 
-// maxAge is the max-age in a Cache-Control header, or otherwise.
-func maxAge(header string, otherwise int) int {
-	for directive := range strings.SplitSeq(header, ",") {
-		seconds, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(directive)), "max-age=")
-		if !ok {
-			continue
+// Kept is the Cache-Control under which the cache behind the gate keeps an object: a day at most, because of a video that is
+// deleted its media would stay for whoever has a token and knows the names.
+func (c Class) Kept(stored string) string {
+	return "public, max-age=" + decimal.Text(min(c.maxAge(stored), day)) + ", must-revalidate"
+}
+
+// maxAge is the class's max-age, or that in a Cache-Control header if it is shorter.
+func (c Class) maxAge(stored string) int64 {
+	for stored != "" {
+		directive, rest, _ := strings.Cut(stored, ",")
+		seconds, _ := strings.CutPrefix(strings.ToLower(strings.TrimSpace(directive)), "max-age=")
+		if n, ok := decimal.Parse(seconds); ok {
+			return min(n, int64(c.MaxAge))
 		}
-		if n, err := strconv.Atoi(seconds); err == nil && n >= 0 {
-			return n
-		}
+		stored = rest
 	}
-	return otherwise
+	return int64(c.MaxAge)
 }

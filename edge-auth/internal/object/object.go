@@ -57,13 +57,14 @@ func Under(key, prefix string) bool {
 // plain reports whether key has only segments that mean themselves everywhere: none empty, "." or "..", and
 // no backslash or control character in any.
 func plain(key string) bool {
-	for segment := range strings.SplitSeq(key, "/") {
-		if segment == "" || segment == "." || segment == ".." {
-			return false
-		}
-	}
-	for _, c := range []byte(key) {
-		if c < ' ' || c == 0x7f || c == '\\' {
+	start := 0 // of the segment
+	for i := range len(key) + 1 {
+		if i == len(key) || key[i] == '/' {
+			if segment := key[start:i]; segment == "" || segment == "." || segment == ".." {
+				return false
+			}
+			start = i + 1
+		} else if c := key[i]; c < ' ' || c == 0x7f || c == '\\' {
 			return false
 		}
 	}

@@ -1,115 +1,229 @@
 package playlist_test
 
 import (
+	"encoding/xml"
+	"errors"
+	"html"
+	"io"
+	"net/url"
 	"strings"
 	"testing"
 
 	"weir/edge-auth/internal/playlist"
 )
 
-func withToken(t *testing.T, text, token string) string {
+// withToken gives text with the token T.
+func withToken(t *testing.T, format playlist.Format, text string) string {
 	t.Helper()
-	got := playlist.Append([]byte("before "), []byte(text), token)
-	if size := playlist.Size([]byte(text), token); size != int64(len(got)-len("before ")) {
+	return withThis(t, format, text, "T")
+}
+
+func withThis(t *testing.T, format playlist.Format, text, token string) string {
+	t.Helper()
+	got := playlist.Append([]byte("before "), []byte(text), format, token)
+	if size := playlist.Size([]byte(text), format, token); size != int64(len(got)-len("before ")) {
 		t.Errorf("%q: the size is said to be %d, not that of %q", text, size, got)
 	}
 	return strings.TrimPrefix(string(got), "before ")
 }
 
-func TestLines(t *testing.T) {
-	for _, c := range []struct{ name, line, want string }{
-		{"a segment", "segment_1_a.m4s", "segment_1_a.m4s?token=T"},
-		{"a path", "../audio/playlist.m3u8", "../audio/playlist.m3u8?token=T"},
-		{"a path from the root", "/videos/a/x.m4s", "/videos/a/x.m4s?token=T"},
-		{"a query", "x.m4s?a=1", "x.m4s?a=1&token=T"},
-		{"an empty query", "x.m4s?", "x.m4s?token=T"},
-		{"a fragment stays last", "x.m4s?a=1#b", "x.m4s?a=1&token=T#b"},
-		{"a question mark in a fragment is no query", "x.m4s#b?c", "x.m4s?token=T#b?c"},
-		{"a colon behind a slash is no scheme", "a/b:c.m4s", "a/b:c.m4s?token=T"},
-		{"a token of its own stays", "x.m4s?token=S", "x.m4s?token=S"},
-		{"a token of its own behind others stays", "x.m4s?a=1&token=S", "x.m4s?a=1&token=S"},
+func TestWhatRefersToNothingStays(t *testing.T) {
+	for _, text := range []string{"", "x.m4s\n", `<MPD><BaseURL>x</BaseURL></MPD>`} {
+		if got := withToken(t, playlist.None, text); got != text {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+}
 
-		{"another host", "https://example.com/x.m4s", "https://example.com/x.m4s"},
-		{"another host with this scheme", "//example.com/x.m4s", "//example.com/x.m4s"},
-		{"another host, as browsers read it", `/\example.com/x.m4s`, `/\example.com/x.m4s`},
-		{"another host behind a tab that browsers drop", "/\t/example.com/x.m4s", "/\t/example.com/x.m4s"},
-		{"data", "data:text/plain,x", "data:text/plain,x"},
-		{"nothing", "", ""},
-		{"a comment", "# x.m4s", "# x.m4s"},
-
-		{"EXT-X-MAP", `#EXT-X-MAP:URI="init.mp4",BYTERANGE="10@0"`, `#EXT-X-MAP:URI="init.mp4?token=T",BYTERANGE="10@0"`},
-		{"EXT-X-MEDIA", `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="x, URI=y",URI="a.m3u8"`,
-			`#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="x, URI=y",URI="a.m3u8?token=T"`},
-		{"EXT-X-MEDIA without URI", `#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,INSTREAM-ID="CC1"`, `#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,INSTREAM-ID="CC1"`},
-		{"EXT-X-I-FRAME-STREAM-INF", `#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,CODECS="a,b",URI="i.m3u8"`,
-			`#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,CODECS="a,b",URI="i.m3u8?token=T"`},
-		{"EXT-X-KEY", `#EXT-X-KEY:METHOD=AES-128,URI="k.key",IV=0x1`, `#EXT-X-KEY:METHOD=AES-128,URI="k.key?token=T",IV=0x1`},
-		{"EXT-X-KEY of a DRM", `#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x"`, `#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x"`},
-		{"EXT-X-PART", `#EXT-X-PART:DURATION=1,URI="p.m4s",INDEPENDENT=YES`, `#EXT-X-PART:DURATION=1,URI="p.m4s?token=T",INDEPENDENT=YES`},
-		{"EXT-X-STREAM-INF", `#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="a"`, `#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="a"`},
-		{"an attribute whose name ends in URI", `#EXT-X-DATERANGE:X-ASSET-URI="x"`, `#EXT-X-DATERANGE:X-ASSET-URI="x"`},
-		{"a title that looks like an attribute", `#EXTINF:6.0,URI="x"`, `#EXTINF:6.0,URI="x"`},
-		{"a value without its quotes", `#EXT-X-MAP:URI=init.mp4`, `#EXT-X-MAP:URI=init.mp4`},
-		{"a value without its second quote", `#EXT-X-MAP:URI="init.mp4`, `#EXT-X-MAP:URI="init.mp4`},
-		{"a tag without a value", "#EXTM3U", "#EXTM3U"},
+// However many URIs there are, no more is allocated.
+func TestOnlyTheResultIsAllocated(t *testing.T) {
+	for format, uris := range map[playlist.Format][3]string{
+		playlist.HLS:        {"#EXTM3U\n", "#EXT-X-PART:URI=\"a\"\nb?c\n", ""},
+		playlist.DASH:       {"<MPD>", `<SegmentURL media="a?b"/><BaseURL>c</BaseURL>`, "</MPD>"},
+		playlist.Storyboard: {"WEBVTT\n\n", "00:00.000 --> 00:01.000\na.jpg#xywh=0,0,1,1\n\n", ""},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			for _, ending := range []string{"", "\n", "\r\n"} {
-				if got := withToken(t, c.line+ending, "T"); got != c.want+ending {
-					t.Errorf("got  %q\nwant %q", got, c.want+ending)
-				}
-			}
-		})
+		token, to := strings.Repeat("T", 300), make([]byte, 0, 1<<20)
+		allocations := func(n int) (size, result float64) {
+			text := []byte(uris[0] + strings.Repeat(uris[1], n) + uris[2])
+			size = testing.AllocsPerRun(10, func() { playlist.Size(text, format, token) })
+			return size, testing.AllocsPerRun(10, func() { playlist.Append(to, text, format, token) })
+		}
+		size1, result1 := allocations(1)
+		size1000, result1000 := allocations(1000)
+		if size1 != size1000 || result1 != result1000 {
+			t.Errorf("format %d: %v and %v allocations with one URI, %v and %v with a thousand", format, size1, result1, size1000, result1000)
+		}
 	}
 }
 
-func TestWholePlaylist(t *testing.T) {
-	const text = "#EXTM3U\n#EXT-X-VERSION:7\n\n#EXT-X-MAP:URI=\"i.mp4\"\n#EXTINF:6.000,\na.m4s\n#EXTINF:2.5,\nb.m4s\n#EXT-X-ENDLIST\n"
-	const want = "#EXTM3U\n#EXT-X-VERSION:7\n\n#EXT-X-MAP:URI=\"i.mp4?token=T\"\n#EXTINF:6.000,\na.m4s?token=T\n#EXTINF:2.5,\nb.m4s?token=T\n#EXT-X-ENDLIST\n"
-	if got := withToken(t, text, "T"); got != want {
-		t.Errorf("got %q", got)
-	}
-}
-
-// Whatever the text: taking the tokens out again gives the text, lines stay lines, those that are no URIs stay
-// as they are, and a second time changes nothing.
+// Whatever the text: taking the tokens out again gives the text, a second time changes nothing, and no token
+// goes to another host.
 func FuzzOnlyTokensAreAdded(f *testing.F) {
 	for _, text := range []string{
-		"#EXTM3U\nx.m4s\r\n\n#EXT-X-MAP:URI=\"a?b#c\",X=1\n", "#EXT-X-KEY:URI=\"", "a:b\n//c\n?\n#", `#EXT:=",URI="x"`,
+		"#EXTM3U\nx.m4s\r\n\n#EXT-X-MAP:URI=\"a?b#c\",X=1\n", "#EXT-X-KEY:URI=\"", "a:b\n//c\n?\n#", `#EXT-X-M:=",URI="x"`,
+		"\uFEFF#EXTM3U\n{$a}/b\n/{$a}/b\nc/{$a}\n\t/{$a}", "http://example.com/x\n/\\x\nx?\nx?a=1&#b",
 	} {
-		f.Add(text)
+		f.Add(int(playlist.HLS), text)
+	}
+	for _, text := range []string{
+		rich, "<MPD><BaseURL>//c/</BaseURL><SegmentURL media='a'/></MPD>", "<MPD><BaseURL>h&#58;//c/</BaseURL><SegmentURL media='a'/></MPD>",
+		"<MPD><BaseURL><![CDATA[//c/]]></BaseURL><SegmentURL media='a'/></MPD>", "<m:MPD><m:SegmentURL media='?&amp;'/><SegmentURL media=''/></m:MPD>",
+		`<MPD><SegmentTemplate media="$RepresentationID$/a"/><Representation id="//c"/></MPD>`, "<MPD><!--><SegmentURL media='a'/>--></MPD>",
+	} {
+		f.Add(int(playlist.DASH), text)
+	}
+	for _, text := range []string{board, "WEBVTT\n-->\na.jpg?\n//c.jpg\n", "WEBVTT x\r\n-->\r\na#xywh=\r\n\r\nb.jpg"} {
+		f.Add(int(playlist.Storyboard), text)
 	}
 	const token = "T0ken"
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(t *testing.T, number int, text string) {
+		format := playlist.Format(number & 3)
 		if strings.Contains(text, token) {
 			t.Skip("the text has the token already")
 		}
-		got := withToken(t, text, token)
-		if again := withToken(t, got, token); again != got {
+		got := withThis(t, format, text, token)
+		if again := withThis(t, format, got, token); again != got {
 			t.Errorf("%q\nbecomes %q\nand then %q", text, got, again)
 		}
-		before, after := strings.Split(text, "\n"), strings.Split(got, "\n")
-		if len(before) != len(after) {
-			t.Fatalf("%d lines become %d", len(before), len(after))
+		if without := takeOut(got, text, token); without != text {
+			t.Errorf("%q\nbecomes %q\nand without the token %q", text, got, without)
 		}
-		for i, line := range before {
-			if without(after[i], token) != without(line, token) {
-				t.Errorf("%q becomes %q", line, after[i])
-			}
-			if strings.HasPrefix(line, "#") && !strings.Contains(line, `URI="`) && after[i] != line {
-				t.Errorf("%q is no URI and becomes %q", line, after[i])
-			}
-			if strings.Contains(line, "://") && !strings.HasPrefix(line, "#") && !strings.ContainsAny(line[:strings.Index(line, "://")], "/?#") &&
-				after[i] != line {
-				t.Errorf("%q leads elsewhere and becomes %q", line, after[i])
+		for _, uri := range carriers(got, token, format) {
+			for _, spelling := range spellings(uri, got, format) {
+				if host := hostOf(spelling, bases(got, format)); host != home {
+					t.Errorf("%q\nbecomes %q, whose %q leads to %q", text, got, spelling, host)
+				}
 			}
 		}
 	})
 }
 
-// without takes a token out again. A lone ? stays ambiguous ("x?" and "x" become the same), so it goes too.
-func without(line, token string) string {
-	line = strings.ReplaceAll(line, "&token="+token, "")
-	line = strings.ReplaceAll(line, "?token="+token, "")
-	return strings.ReplaceAll(line, "?", "")
+// takeOut takes a token out of a text that was made of another, which says whether a ? in front of it was there already.
+func takeOut(got, text, token string) string {
+	var without strings.Builder
+	pieces := strings.Split(got, "token="+token)
+	for i, piece := range pieces {
+		if i < len(pieces)-1 && !strings.HasPrefix(text[min(without.Len(), len(text)):], piece) {
+			for _, separator := range []string{"?", "&amp;", "&"} {
+				if cut, ok := strings.CutSuffix(piece, separator); ok {
+					piece = cut
+					break
+				}
+			}
+		}
+		without.WriteString(piece)
+	}
+	return without.String()
+}
+
+// carriers are the URIs of a text with the token: lines, or what stands between the quotes of a tag or in markup.
+func carriers(text, token string, format playlist.Format) []string {
+	var list []string
+	collect := func(text, bounds string) {
+		for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(bounds, r) }) {
+			if strings.Contains(word, token) {
+				list = append(list, word)
+			}
+		}
+	}
+	if format == playlist.DASH {
+		collect(text, "\"'<>")
+		return list
+	}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(strings.TrimPrefix(line, "\uFEFF"), "#") {
+			collect(line, "\"")
+		} else {
+			collect(line, "")
+		}
+	}
+	return list
+}
+
+// spellings are what a player makes of a URI: it replaces variables and templates, and undoes escapes.
+func spellings(uri, text string, format playlist.Format) []string {
+	switch format {
+	case playlist.HLS:
+		i := strings.Index(uri, "{$")
+		if i < 0 {
+			return []string{uri}
+		}
+		name, _, _ := strings.Cut(uri[i:], "}")
+		return []string{uri, strings.ReplaceAll(uri, name+"}", "//else.test"), strings.ReplaceAll(uri, name+"}", "/else.test"),
+			strings.ReplaceAll(uri, name+"}", "http://else.test"), strings.ReplaceAll(uri, name+"}", "://else.test")}
+	case playlist.DASH:
+		uri = html.UnescapeString(uri)
+		list := []string{uri}
+		each(text, func(element, attribute, value string) {
+			if element == "Representation" && attribute == "id" {
+				list = append(list, strings.ReplaceAll(uri, "$RepresentationID$", value))
+			}
+		})
+		return list
+	}
+	return []string{uri}
+}
+
+// bases are the BaseURLs of an MPD, as far as it is XML.
+func bases(text string, format playlist.Format) []string {
+	list := []string{""}
+	if format == playlist.DASH {
+		each(text, func(element, attribute, value string) {
+			if element == "BaseURL" && attribute == "" {
+				list = append(list, value)
+			}
+		})
+	}
+	return list
+}
+
+const home = "home.test"
+
+// hostOf is the host that a browser asks for a URI (WHATWG URL section 4.4), or home.
+func hostOf(uri string, bases []string) string {
+	for _, b := range bases {
+		for _, u := range []string{b, uri} {
+			u = strings.NewReplacer("\t", "", "\n", "", "\r", "", "\\", "/").Replace(strings.Trim(u, " \t\r\n"))
+			reference, _, _ := strings.Cut(u, "#")
+			reference, _, _ = strings.Cut(reference, "?")
+			if strings.HasPrefix(reference, "//") {
+				return reference
+			}
+			scheme, _, _ := strings.Cut(reference, "/")
+			if name, _, ok := strings.Cut(scheme, ":"); ok {
+				return name
+			}
+			if parsed, err := url.Parse(u); err == nil && (parsed.Host != "" || parsed.Scheme != "") {
+				return parsed.Host
+			}
+		}
+	}
+	return home
+}
+
+// each calls visit for every attribute of an XML document, in order, and for the text behind each start tag
+// as that of an attribute without a name. It reports whether all of it is XML.
+func each(text string, visit func(element, attribute, value string)) bool {
+	d := xml.NewDecoder(strings.NewReader(text))
+	element, words := "", ""
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return errors.Is(err, io.EOF)
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			element, words = token.Name.Local, ""
+			for _, a := range token.Attr {
+				visit(element, a.Name.Local, a.Value)
+			}
+		case xml.CharData:
+			words += string(token)
+		case xml.EndElement:
+			if element != "" {
+				visit(element, "", words)
+			}
+			element = ""
+		}
+	}
 }

@@ -1,22 +1,15 @@
 package token
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"strconv"
 	"strings"
-
-	"github.com/valyala/fastjson"
+	"unsafe"
 )
 
 const (
 	// MaxSize bounds a token in bytes. A playback token has about 200.
 	MaxSize = 4096
 
-	// ClockSkew is by how many seconds the issuer's clock may be ahead of the edge's: nbf and iat may lie
-	// that far in the future, or a token that was just minted could be refused. It does not lengthen a
-	// token's life: exp is exact, and an issuer that wants slack there adds it.
+	// ClockSkew is by how many seconds the clocks of the issuer and the edge may differ, either way.
 	ClockSkew = 30
 
 	// maxDate is the last NumericDate that is taken: beyond 2⁵³−1 JSON readers disagree about integers
@@ -27,10 +20,23 @@ const (
 // Claims are what a valid token says. Times are in Unix seconds; NotBefore and IssuedAt are 0 when absent.
 type Claims struct {
 	Subject   string // the path prefix that the token opens, "videos/abc"
+	Kind      Kind   // what it opens of that
 	Expires   int64
 	NotBefore int64
 	IssuedAt  int64
+	Rules     []Rule // who may use it
 }
+
+// Kind narrows a token to one kind of object.
+type Kind string
+
+// The kinds.
+const (
+	All       Kind = ""          // all that is watched; keys take a token of their own
+	Playlist  Kind = "playlist"  // playlists and manifests
+	Thumbnail Kind = "thumbnail" // pictures
+	Key       Kind = "key"       // the keys of encrypted segments
+)
 
 // Verify checks a token in compact form at the time now, in Unix seconds. The error is an [*Error].
 func (k Keys) Verify(compact string, now int64) (Claims, error) {
@@ -52,12 +58,12 @@ func (k Keys) Verify(compact string, now int64) (Claims, error) {
 	if !ok {
 		return Claims{}, refuse(ErrMalformed, "its signature is not base64url")
 	}
-	if !hmac.Equal(mac, key.sign(signed)) {
+	if !key.signed(signed, mac) {
 		return Claims{}, refuse(ErrSignature, "its signature does not match")
 	}
 	claims, err := parseClaims(payload)
 	if err == nil {
-		err = claims.check(now)
+		err = claims.Check(now)
 	}
 	if err != nil {
 		return Claims{}, err
@@ -71,37 +77,31 @@ func (k Keys) choose(segment string) (*key, error) {
 	if !ok {
 		return nil, refuse(ErrMalformed, "its header is not base64url")
 	}
-	header, ok := parseObject(string(text))
+	header, ok := parseObject(text)
 	if !ok {
-		return nil, refuse(ErrMalformed, "its header is not a JSON object with distinct names")
+		return nil, refuse(ErrMalformed, "its header is not a JSON object that all readers read alike")
 	}
-	if header.Get("crit") != nil {
+	if header.member("crit") != nil {
 		return nil, refuse(ErrMalformed, `its header has "crit"`) // RFC 7515 section 4.1.11: none is understood
 	}
-	if header.Get("b64") != nil {
+	if header.member("b64") != nil {
 		return nil, refuse(ErrMalformed, `its header has "b64"`) // RFC 7797: would change what is signed
 	}
-	if typ := header.Get("typ"); typ != nil && !strings.EqualFold(stringOf(typ), "JWT") {
+	if typ := header.member("typ"); typ != nil && !strings.EqualFold(typ.string(), "JWT") {
 		return nil, refuse(ErrMalformed, `its header's "typ" is not "JWT"`) // RFC 8725 section 3.11
 	}
-	kid := header.Get("kid")
-	if kid == nil || kid.Type() != fastjson.TypeString {
+	kid := header.member("kid")
+	if kid == nil || kid.kind != isString {
 		return nil, refuse(ErrMalformed, `its header has no "kid"`)
 	}
-	key := k.find(stringOf(kid))
+	key := k.find(kid.text)
 	if key == nil {
 		return nil, refuse(ErrUnknownKey, `its "kid" is not a configured key`)
 	}
-	if stringOf(header.Get("alg")) != key.alg {
+	if header.member("alg").string() != key.alg {
 		return nil, refuse(ErrMalformed, `its "alg" is not that of its key`) // RFC 8725 section 3.1
 	}
 	return key, nil
-}
-
-func (k *key) sign(signed string) []byte {
-	mac := hmac.New(sha256.New, k.secret)
-	mac.Write([]byte(signed))
-	return mac.Sum(nil)
 }
 
 func parseClaims(segment string) (Claims, error) {
@@ -109,29 +109,39 @@ func parseClaims(segment string) (Claims, error) {
 	if !ok {
 		return Claims{}, refuse(ErrMalformed, "its payload is not base64url")
 	}
-	object, ok := parseObject(string(text))
+	members, ok := parseObject(text)
 	if !ok {
-		return Claims{}, refuse(ErrMalformed, "its payload is not a JSON object with distinct names")
+		return Claims{}, refuse(ErrMalformed, "its payload is not a JSON object that all readers read alike")
 	}
-	claims := Claims{Subject: stringOf(object.Get("sub"))}
+	claims := Claims{Subject: members.member("sub").string()}
 	if claims.Subject == "" || strings.Contains(claims.Subject, `\`) {
 		return Claims{}, refuse(ErrMalformed, `its "sub" is not a path`)
 	}
-	if object.Get("exp") == nil {
+	if members.member("exp") == nil {
 		return Claims{}, refuse(ErrMalformed, `it has no "exp"`)
 	}
 	var okExp, okNbf, okIat bool
-	claims.Expires, okExp = numericDate(object.Get("exp"))
-	claims.NotBefore, okNbf = numericDate(object.Get("nbf"))
-	claims.IssuedAt, okIat = numericDate(object.Get("iat"))
+	claims.Expires, okExp = numericDate(members.member("exp"))
+	claims.NotBefore, okNbf = numericDate(members.member("nbf"))
+	claims.IssuedAt, okIat = numericDate(members.member("iat"))
 	if !okExp || !okNbf || !okIat {
 		return Claims{}, refuse(ErrMalformed, `its "exp", "nbf" or "iat" is not a whole number of seconds`)
+	}
+	if kind := members.member("kind"); kind != nil {
+		claims.Kind = Kind(kind.string())
+		if claims.Kind != Playlist && claims.Kind != Thumbnail && claims.Kind != Key {
+			return Claims{}, refuse(ErrMalformed, `its "kind" is not one that the edge knows`)
+		}
+	}
+	if claims.Rules, ok = parseRules(members.member("accessRules")); !ok {
+		return Claims{}, refuse(ErrMalformed, `its "accessRules" are not rules that the edge knows`)
 	}
 	return claims, nil
 }
 
-func (c Claims) check(now int64) error {
-	if now >= c.Expires {
+// Check tells whether a token is valid at the time now, in Unix seconds. The error is an [*Error].
+func (c Claims) Check(now int64) error {
+	if now >= c.Expires+ClockSkew {
 		return refuse(ErrExpired, "it has expired")
 	}
 	if now < c.NotBefore-ClockSkew || now < c.IssuedAt-ClockSkew {
@@ -140,30 +150,37 @@ func (c Claims) check(now int64) error {
 	return nil
 }
 
-// numericDate reads a NumericDate (RFC 7519 section 2) that is a plain whole number, or 0 if there is none.
-// The RFC also allows fractions and exponents, which no issuer needs and libraries round in different ways.
-func numericDate(value *fastjson.Value) (int64, bool) {
-	if value == nil {
+// numericDate reads a NumericDate (RFC 7519 section 2) that is a plain whole number, or 0 if there is none. The RFC also
+// allows fractions and exponents, which no issuer needs and libraries round in different ways.
+func numericDate(v *value) (seconds int64, ok bool) {
+	switch {
+	case v == nil:
+		return 0, true
+	case v.kind != isNumber || len(v.text) > len("9007199254740991"):
+		return 0, false
+	case v.text == "-0":
 		return 0, true
 	}
-	if value.Type() != fastjson.TypeNumber {
-		return 0, false
+	for _, c := range []byte(v.text) {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		seconds = seconds*10 + int64(c-'0')
 	}
-	seconds, err := strconv.ParseInt(value.String(), 10, 64)
-	return seconds, err == nil && 0 <= seconds && seconds <= maxDate
+	return seconds, seconds <= maxDate
 }
 
-// decode reads base64url as JWS writes it (RFC 7515 section 2): no padding, no line breaks, no bits that mean
-// nothing, so that a token has one spelling.
+// decode reads base64url. The standard library would skip line breaks.
 func decode(segment string) ([]byte, bool) {
-	if strings.ContainsAny(segment, "\r\n") { // which the standard library would skip
+	if strings.ContainsAny(segment, "\r\n") {
 		return nil, false
 	}
-	data, err := base64.RawURLEncoding.Strict().DecodeString(segment)
-	return data, err == nil
+	data := make([]byte, base64url.DecodedLen(len(segment)))
+	n, err := base64url.Decode(data, bytesOf(segment))
+	return data[:n], err == nil
 }
 
-// stringOf is the string that value holds, or "" if it holds something else.
-func stringOf(value *fastjson.Value) string {
-	return string(value.GetStringBytes())
+// bytesOf is text to be read, and not copied: nobody writes to it.
+func bytesOf(text string) []byte {
+	return unsafe.Slice(unsafe.StringData(text), len(text)) //nolint:gosec // as its comment says
 }

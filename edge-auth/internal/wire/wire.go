@@ -1,31 +1,47 @@
-// Package wire is the language that the shim and the Wasm module speak: a message is a list of fields, a field
-// is its length in four bytes, little end first, and that many bytes. Numbers are in decimal.
+// Package wire is the language that the shim and the Wasm module speak: a message is a list of fields, each with a zero byte
+// behind it, which is in no URL, no header and no setting. What follows the last field is bytes. Numbers are in decimal.
 //
-//	to configure: TOKEN_KEYS
-//	to decide:    now, method, URL, Authorization, Range, If-Range, If-Match, If-None-Match,
-//	              If-Modified-Since, If-Unmodified-Since
-//	to respond:   the same, then the step's fields after "fetch", then
-//	              outcome, size, ETag, modified, Cache-Control, body
-//	a step:       "fetch", key, op, offset, length, suffix, use
-//	or:           "answer", status, body, text, then name and value of each header
+//	to configure: TOKEN_KEYS, ALLOWED_ORIGINS, ENCRYPTION_KEY, CACHE, LOG_SAMPLE, TRANSCODER_URL
+//	to decide:    now, method, URL, IP, country, Authorization, Cookie, Origin, Referer, Range, If-Range, If-Match,
+//	              If-None-Match, If-Modified-Since, If-Unmodified-Since, Accept, Accept-Encoding, CMCD
+//	to respond:   the same, then the step's, then outcome, size, ETag, modified, Cache-Control, the epoch's outcome and
+//	              text; behind them the body
+//	to keep:      the key of an object, and the Cache-Control that it was stored with
+//	a step:       "fetch", key, op, offset, length, suffix, use, cache, "1" if it is private, the header that it depends on,
+//	              CMCD, the epoch's key
+//	or:           "answer", status, body, "1" if it is to be compressed, key, code, the number of points, the points, then name
+//	              and value of each header; behind them the text
+//	or:           "forward", URL, limit
+//	or:           "keep", Cache-Control
+//	a point:      video, status, country, session, content, object, format, stream, event, bitrate, top, duration, buffer,
+//	              throughput, deadline, starved, startup
 //
-// Start at [ReadRequest], [ReadReply] and [AppendStep]. No bytes make them panic: a message that is not one of
-// these is reported.
+// Start at [ReadRequest], [ReadReply] and [AppendStep]. No bytes make them panic: a message that is not one of these is
+// reported. What is read is not copied: it is good until the bytes of the message change.
 package wire
 
 import (
-	"encoding/binary"
-	"strconv"
+	"bytes"
+	"unsafe"
 
+	"weir/edge-auth/internal/decimal"
 	"weir/edge-auth/internal/gate"
 	"weir/edge-auth/internal/playlist"
 )
 
-// ReadSecret reads the message to configure.
-func ReadSecret(message []byte) (secret string, ok bool) {
-	f := fields{rest: message}
-	secret = f.text()
-	return secret, f.ended()
+// The kinds of a step.
+const (
+	fetchStep   = "fetch"
+	answerStep  = "answer"
+	forwardStep = "forward"
+	keepStep    = "keep"
+)
+
+// ReadConfig reads the message to configure, and copies it: settings last.
+func ReadConfig(message []byte) (c gate.Config, ok bool) {
+	f := fields{rest: bytes.Clone(message)}
+	c = gate.Config{TokenKeys: f.text(), AllowedOrigins: f.text(), EncryptionKey: f.text(), Cache: f.text(), LogSample: f.text(), TranscoderURL: f.text()}
+	return c, f.ended()
 }
 
 // ReadRequest reads the message to decide: a request, and the time in Unix seconds.
@@ -35,16 +51,23 @@ func ReadRequest(message []byte) (r gate.Request, now int64, ok bool) {
 	return r, now, f.ended()
 }
 
-// ReadReply reads the message to respond: a request, what was fetched for it, and what the bucket said. The
-// object's body is not copied out of the message.
-func ReadReply(message []byte) (r gate.Request, fetch gate.Fetch, o gate.Object, ok bool) {
+// ReadReply reads the message to respond: a request, what was fetched for it, and what the bucket said.
+func ReadReply(message []byte) (r gate.Request, fetch gate.Fetch, o gate.Object, now int64, ok bool) {
 	f := fields{rest: message}
-	r, _ = f.request()
+	r, now = f.request()
+	if f.text() != fetchStep {
+		return r, fetch, o, now, false
+	}
 	fetch = gate.Fetch{
-		Key:  f.text(),
-		Op:   gate.Op(f.text()),
-		Part: gate.Part{Offset: f.number(), Length: f.number(), Suffix: f.number()},
-		Use:  gate.Use(f.text()),
+		Key:     f.text(),
+		Op:      gate.Op(f.text()),
+		Part:    gate.Part{Offset: f.number(), Length: f.number(), Suffix: f.number()},
+		Use:     gate.Use(f.text()),
+		Cache:   gate.Cache(f.text()),
+		Private: f.text() == set,
+		Vary:    f.text(),
+		CMCD:    f.text(),
+		Epoch:   f.text(),
 	}
 	o = gate.Object{
 		Outcome:      gate.Outcome(f.text()),
@@ -52,54 +75,104 @@ func ReadReply(message []byte) (r gate.Request, fetch gate.Fetch, o gate.Object,
 		ETag:         f.text(),
 		Modified:     f.number(),
 		CacheControl: f.text(),
-		Body:         f.bytes(),
+		Epoch:        gate.Epoch{Outcome: gate.Outcome(f.text()), Text: f.text()},
 	}
-	return r, fetch, o, f.ended()
+	o.Body = f.rest // not above: in which order it would be read there is not said
+	return r, fetch, o, now, !f.broken
 }
 
-// AppendStep appends the message of a step.
-func AppendStep(to []byte, s gate.Step) []byte {
+// ReadKeep reads the message to keep.
+func ReadKeep(message []byte) (key, stored string, ok bool) {
+	f := fields{rest: message}
+	key, stored = f.text(), f.text()
+	return key, stored, f.ended()
+}
+
+// AppendKeep appends the answer to it.
+func AppendKeep(to []byte, cacheControl string) []byte {
+	return appendField(appendField(to, keepStep), cacheControl)
+}
+
+// set is what stands for true.
+const set = "1"
+
+// AppendStep appends the message of a step. The last bytes of it, so many as text says, are the answer's text.
+func AppendStep(to []byte, s gate.Step) (message []byte, text int) {
 	if s.Fetch != nil {
-		to = appendField(to, "fetch")
+		to = appendField(to, fetchStep)
 		to = appendField(to, s.Fetch.Key)
 		to = appendField(to, string(s.Fetch.Op))
 		to = appendNumber(to, s.Fetch.Part.Offset)
 		to = appendNumber(to, s.Fetch.Part.Length)
 		to = appendNumber(to, s.Fetch.Part.Suffix)
-		return appendField(to, string(s.Fetch.Use))
+		to = appendField(to, string(s.Fetch.Use))
+		to = appendField(to, string(s.Fetch.Cache))
+		to = appendFlag(to, s.Fetch.Private)
+		to = appendField(to, s.Fetch.Vary)
+		to = appendField(to, s.Fetch.CMCD)
+		return appendField(to, s.Fetch.Epoch), 0
 	}
-	to = appendField(to, "answer")
+	if s.Forward != nil {
+		to = appendField(to, forwardStep)
+		to = appendField(to, s.Forward.URL)
+		return appendNumber(to, s.Forward.Limit), 0
+	}
+	to = appendField(to, answerStep)
 	to = appendNumber(to, int64(s.Answer.Status))
 	to = appendField(to, string(s.Answer.Body))
-	to = appendText(to, s.Answer)
+	to = appendFlag(to, s.Answer.Gzip)
+	to = appendField(to, s.Answer.Key)
+	to = appendField(to, s.Answer.Code)
+	to = appendNumber(to, int64(len(s.Answer.Points)))
+	for i := range s.Answer.Points {
+		to = appendPoint(to, &s.Answer.Points[i])
+	}
 	for _, h := range s.Answer.Headers {
 		to = appendField(to, h.Name)
 		to = appendField(to, h.Value)
 	}
+	head := len(to)
+	if s.Answer.Token != "" {
+		to = playlist.Append(to, s.Answer.Text, s.Answer.Format, s.Answer.Token)
+	} else {
+		to = append(to, s.Answer.Text...)
+	}
+	return to, len(to) - head
+}
+
+func appendPoint(to []byte, p *gate.Point) []byte {
+	to = appendField(to, p.VideoID)
+	to = appendNumber(to, int64(p.Status))
+	for _, text := range []string{p.Country, p.Session, p.Content, p.Object, p.Format, p.Stream, p.Event} {
+		to = appendField(to, text)
+	}
+	for _, n := range []int64{p.Bitrate, p.Top, p.Duration, p.Buffer, p.Throughput, p.Deadline, p.Starved, p.Startup} {
+		if n < 0 { // it was not said
+			to = append(to, '-', '1', 0)
+		} else {
+			to = appendNumber(to, n)
+		}
+	}
 	return to
 }
 
-func appendText(to []byte, a *gate.Answer) []byte {
-	if a.Token == "" {
-		return appendField(to, string(a.Text))
+func appendFlag(to []byte, flag bool) []byte {
+	if flag {
+		to = append(to, set...)
 	}
-	at := len(to)
-	to = append(to, 0, 0, 0, 0) // its length, which is known afterwards
-	to = playlist.Append(to, a.Text, a.Token)
-	binary.LittleEndian.PutUint32(to[at:], uint32(len(to)-at-4))
-	return to
+	return append(to, 0)
 }
 
 func appendField(to []byte, field string) []byte {
-	to = binary.LittleEndian.AppendUint32(to, uint32(len(field)))
-	return append(to, field...)
+	return append(append(to, field...), 0)
 }
 
 func appendNumber(to []byte, n int64) []byte {
-	return appendField(to, strconv.FormatInt(n, 10))
+	return append(decimal.Append(to, n), 0)
 }
 
-// fields reads a message field by field. After the first that is not there, or not of its kind, all are empty.
+// fields are read from the front of a message one by one. After one that is not there or not of its kind, the message is
+// broken.
 type fields struct {
 	rest   []byte
 	broken bool
@@ -111,38 +184,39 @@ func (f *fields) request() (gate.Request, int64) {
 	return gate.Request{
 		Method:            f.text(),
 		URL:               f.text(),
+		IP:                f.text(),
+		Country:           f.text(),
 		Authorization:     f.text(),
+		Cookie:            f.text(),
+		Origin:            f.text(),
+		Referer:           f.text(),
 		Range:             f.text(),
 		IfRange:           f.text(),
 		IfMatch:           f.text(),
 		IfNoneMatch:       f.text(),
 		IfModifiedSince:   f.text(),
 		IfUnmodifiedSince: f.text(),
+		Accept:            f.text(),
+		AcceptEncoding:    f.text(),
+		CMCD:              f.text(),
 	}, now
 }
 
-func (f *fields) bytes() []byte {
-	if f.broken || len(f.rest) < 4 {
-		f.broken = true
-		return nil
+func (f *fields) text() string {
+	for i, c := range f.rest {
+		if c == 0 {
+			field := unsafe.String(unsafe.SliceData(f.rest), i) //nolint:gosec // no copy: see the package's comment
+			f.rest = f.rest[i+1:]
+			return field
+		}
 	}
-	length := uint64(binary.LittleEndian.Uint32(f.rest))
-	rest := f.rest[4:]
-	if length > uint64(len(rest)) {
-		f.broken = true
-		return nil
-	}
-	f.rest = rest[length:]
-	return rest[:length:length]
+	f.rest, f.broken = nil, true
+	return ""
 }
 
-func (f *fields) text() string { return string(f.bytes()) }
-
 func (f *fields) number() int64 {
-	n, err := strconv.ParseInt(f.text(), 10, 64)
-	if err != nil {
-		f.broken = true
-	}
+	n, ok := decimal.Parse(f.text())
+	f.broken = f.broken || !ok
 	return n
 }
 

@@ -1,51 +1,52 @@
 package wire_test
 
 import (
-	"encoding/binary"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
+	"weir/edge-auth/internal/cmcd"
 	"weir/edge-auth/internal/gate"
+	"weir/edge-auth/internal/playlist"
 	"weir/edge-auth/internal/wire"
 )
 
 // message puts fields together as the shim does.
 func message(fields ...string) []byte {
-	var m []byte
-	for _, field := range fields {
-		m = binary.LittleEndian.AppendUint32(m, uint32(len(field)))
-		m = append(m, field...)
-	}
-	return m
+	return []byte(strings.Join(append(fields, ""), "\x00"))
 }
 
-// split takes a message apart as the shim does, or gives nil if it cannot.
+// split takes a message's fields apart as the shim does.
 func split(m []byte) []string {
-	var fields []string
-	for len(m) > 0 {
-		if len(m) < 4 || len(m)-4 < int(binary.LittleEndian.Uint32(m)) {
-			return nil
-		}
-		end := 4 + int(binary.LittleEndian.Uint32(m))
-		fields, m = append(fields, string(m[4:end])), m[end:]
-	}
-	return fields
+	return strings.Split(strings.TrimSuffix(string(m), "\x00"), "\x00")
 }
 
-var requestFields = []string{"1800000000", "GET", "http://h/videos/a/b", "Bearer x", "bytes=0-1", `"r"`, `"m"`, `"n"`, "since", "until"}
+var requestFields = []string{"1800000000", "GET", "http://h/videos/a/b", "192.0.2.1", "DE", "Bearer x", "c=d", "http://o", "http://o/p", "bytes=0-1", `"r"`, `"m"`, `"n"`, "since", "until", "text/html", "gzip", "br=1"}
 
 var request = gate.Request{
-	Method: "GET", URL: "http://h/videos/a/b", Authorization: "Bearer x", Range: "bytes=0-1", IfRange: `"r"`,
+	Method: "GET", URL: "http://h/videos/a/b", IP: "192.0.2.1", Country: "DE",
+	Authorization: "Bearer x", Cookie: "c=d", Origin: "http://o", Referer: "http://o/p", Range: "bytes=0-1", IfRange: `"r"`,
 	IfMatch: `"m"`, IfNoneMatch: `"n"`, IfModifiedSince: "since", IfUnmodifiedSince: "until",
+	Accept: "text/html", AcceptEncoding: "gzip", CMCD: "br=1",
 }
 
-func TestReadSecret(t *testing.T) {
-	if got, ok := wire.ReadSecret(message("keys")); got != "keys" || !ok {
-		t.Errorf("got %q, %v", got, ok)
+func TestReadConfig(t *testing.T) {
+	want := gate.Config{TokenKeys: "keys", AllowedOrigins: "https://example.com", EncryptionKey: "master", Cache: "none", LogSample: "9", TranscoderURL: "http://h"}
+	if got, ok := wire.ReadConfig(message("keys", "https://example.com", "master", "none", "9", "http://h")); got != want || !ok {
+		t.Errorf("got %+v, %v", got, ok)
 	}
-	if _, ok := wire.ReadSecret(message("keys", "")); ok {
-		t.Error("two fields are taken for one")
+	kept := message("keys", "https://example.com", "master", "none", "9", "http://h")
+	got, _ := wire.ReadConfig(kept)
+	clear(kept)
+	if got != want {
+		t.Errorf("the settings change with the message: %+v", got)
+	}
+	for _, fields := range [][]string{{"keys", "", "", "", ""}, {"keys", "", "", "", "", "", ""}} {
+		if _, ok := wire.ReadConfig(message(fields...)); ok {
+			t.Errorf("%q are taken for a configuration", fields)
+		}
 	}
 }
 
@@ -58,12 +59,24 @@ func TestReadRequest(t *testing.T) {
 
 func TestReadReply(t *testing.T) {
 	fields := append(append([]string{}, requestFields...),
-		"videos/a/b", "get", "1", "2", "3", "rewrite", "found", "4", `"e"`, "5", "max-age=6", "body\xff")
-	r, f, o, ok := wire.ReadReply(message(fields...))
-	wantFetch := gate.Fetch{Key: "videos/a/b", Op: gate.Get, Part: gate.Part{Offset: 1, Length: 2, Suffix: 3}, Use: gate.Rewrite}
-	wantObject := gate.Object{Outcome: gate.Found, Size: 4, ETag: `"e"`, Modified: 5, CacheControl: "max-age=6", Body: []byte("body\xff")}
-	if r != request || f != wantFetch || !reflect.DeepEqual(o, wantObject) || !ok {
+		"fetch", "videos/a/b", "get", "1", "2", "3", "rewrite", "cache-api", "1", "Cookie", "bs", "epochs/a", "found", "4", `"e"`, "5", "max-age=6", "missing", "7")
+	r, f, o, now, ok := wire.ReadReply(append(message(fields...), "bo\x00dy\xff"...))
+	wantFetch := gate.Fetch{Key: "videos/a/b", Op: gate.Get, Part: gate.Part{Offset: 1, Length: 2, Suffix: 3}, Use: gate.Rewrite, Cache: gate.CacheAPI, Private: true, Vary: "Cookie", CMCD: "bs", Epoch: "epochs/a"}
+	wantObject := gate.Object{Outcome: gate.Found, Size: 4, ETag: `"e"`, Modified: 5, CacheControl: "max-age=6", Body: []byte("bo\x00dy\xff"), Epoch: gate.Epoch{Outcome: gate.Missing, Text: "7"}}
+	if r != request || f != wantFetch || !reflect.DeepEqual(o, wantObject) || now != 1_800_000_000 || !ok {
 		t.Errorf("got %+v\n%+v\n%+v\n%v", r, f, o, ok)
+	}
+}
+
+func TestKeep(t *testing.T) {
+	if key, stored, ok := wire.ReadKeep(message("k", "max-age=1")); key != "k" || stored != "max-age=1" || !ok {
+		t.Errorf("got %q, %q, %v", key, stored, ok)
+	}
+	if _, _, ok := wire.ReadKeep(message("k")); ok {
+		t.Error("a field too few is not seen")
+	}
+	if got, want := wire.AppendKeep([]byte("x"), "max-age=1"), "xkeep\x00max-age=1\x00"; string(got) != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -71,22 +84,31 @@ func TestAppendStep(t *testing.T) {
 	for _, c := range []struct {
 		step gate.Step
 		want []string
+		text string
 	}{
-		{gate.Step{Fetch: &gate.Fetch{Key: "k", Op: gate.Head, Part: gate.Part{Offset: 1, Length: 2, Suffix: 3}, Use: gate.Pass}},
-			[]string{"fetch", "k", "head", "1", "2", "3", "pass"}},
+		{gate.Step{Fetch: &gate.Fetch{Key: "k", Op: gate.Head, Part: gate.Part{Offset: 1, Length: 2, Suffix: 3}, Use: gate.Pass, Cache: gate.NoCache}},
+			[]string{"fetch", "k", "head", "1", "2", "3", "pass", "", "", "", "", ""}, ""},
+		{gate.Step{Fetch: &gate.Fetch{Key: "k", Op: gate.Get, Use: gate.Rewrite, Cache: gate.WorkersCache, Private: true, Vary: "Cookie", CMCD: "bs", Epoch: "epochs/k"}},
+			[]string{"fetch", "k", "get", "0", "0", "0", "rewrite", "workers-cache", "1", "Cookie", "bs", "epochs/k"}, ""},
+		{gate.Step{Forward: &gate.Forward{URL: "http://h/videos?a=b", Limit: 7}}, []string{"forward", "http://h/videos?a=b", "7"}, ""},
 		{gate.Step{Answer: &gate.Answer{Status: 200, Body: gate.TextBody, Text: []byte("text"), Headers: []gate.Header{{Name: "A", Value: "b"}, {Name: "C", Value: ""}}}},
-			[]string{"answer", "200", "text", "text", "A", "b", "C", ""}},
-		{gate.Step{Answer: &gate.Answer{Status: 200, Body: gate.TextBody, Text: []byte("a\nb\n"), Token: "T"}},
-			[]string{"answer", "200", "text", "a?token=T\nb?token=T\n"}},
+			[]string{"answer", "200", "text", "", "", "", "0", "A", "b", "C", ""}, "text"},
+		{gate.Step{Answer: &gate.Answer{Status: 200, Body: gate.TextBody, Text: []byte("a\nb\n"), Format: playlist.HLS, Token: "T"}},
+			[]string{"answer", "200", "text", "", "", "", "0"}, "a?token=T\nb?token=T\n"},
+		{gate.Step{Answer: &gate.Answer{Status: 404, Body: gate.NoBody, Gzip: true, Key: "k", Code: "c", Points: []gate.Point{{VideoID: "v", Status: 206, Country: "DE",
+			Report: cmcd.Report{Session: "s", Content: "d", Object: "v", Format: "h", Stream: "l", Event: "e", Bitrate: 1, Top: 2, Duration: 3, Buffer: 4, Throughput: 5, Deadline: -1, Starved: 1}}}}},
+			[]string{"answer", "404", "none", "1", "k", "c", "1", "v", "206", "DE", "s", "d", "v", "h", "l", "e", "1", "2", "3", "4", "5", "-1", "1", "0"}, ""},
 	} {
-		if got := split(wire.AppendStep(nil, c.step)); !reflect.DeepEqual(got, c.want) {
-			t.Errorf("got %q, want %q", got, c.want)
+		got, text := wire.AppendStep([]byte("x"), c.step)
+		head := len(got) - text
+		if fields := split(got[1:head]); !slices.Equal(fields, c.want) || string(got[head:]) != c.text {
+			t.Errorf("got %q and %q, want %q and %q", fields, got[head:], c.want, c.text)
 		}
 	}
 }
 
 // Of a message that is cut anywhere, or goes on, nothing is believed.
-func TestWrongLengthsAreReported(t *testing.T) {
+func TestWrongMessagesAreReported(t *testing.T) {
 	whole := message(requestFields...)
 	for end := range whole {
 		if _, _, ok := wire.ReadRequest(whole[:end]); ok {
@@ -95,9 +117,6 @@ func TestWrongLengthsAreReported(t *testing.T) {
 	}
 	if _, _, ok := wire.ReadRequest(append(whole, 0)); ok {
 		t.Error("a byte too many is not seen")
-	}
-	if _, _, ok := wire.ReadRequest([]byte{0xff, 0xff, 0xff, 0xff}); ok {
-		t.Error("a length beyond the message is not seen")
 	}
 	wrong := append([]string{}, requestFields...)
 	wrong[0] = "soon"
@@ -109,27 +128,29 @@ func TestWrongLengthsAreReported(t *testing.T) {
 // No bytes make the readers panic, and what they take is what was meant: put together again, it is the same.
 func FuzzMessagesAreReadBackOrReported(f *testing.F) {
 	f.Add(message(requestFields...))
-	f.Add(message(append(append([]string{}, requestFields...), "k", "get", "0", "0", "0", "pass", "found", "1", "e", "2", "c", "b")...))
-	f.Add([]byte{1, 0, 0})
+	f.Add(message(append(append([]string{}, requestFields...), "fetch", "k", "get", "0", "0", "0", "pass", "", "", "", "", "", "found", "1", "e", "2", "c", "", "")...))
+	f.Add([]byte{0, 0, 0})
 	f.Fuzz(func(t *testing.T, m []byte) {
-		wire.ReadSecret(m)
+		wire.ReadConfig(m)
+		wire.ReadKeep(m)
 		text := func(n int64) string { return strconv.FormatInt(n, 10) }
 		head := func(r gate.Request, now string) []string {
-			return []string{now, r.Method, r.URL, r.Authorization, r.Range, r.IfRange, r.IfMatch, r.IfNoneMatch, r.IfModifiedSince, r.IfUnmodifiedSince}
+			return []string{now, r.Method, r.URL, r.IP, r.Country, r.Authorization, r.Cookie, r.Origin, r.Referer, r.Range, r.IfRange, r.IfMatch, r.IfNoneMatch, r.IfModifiedSince, r.IfUnmodifiedSince, r.Accept, r.AcceptEncoding, r.CMCD}
 		}
-		fields := split(m)
+		ends := strings.Count(string(m), "\x00")
 		if r, now, ok := wire.ReadRequest(m); ok {
-			if got, _, again := wire.ReadRequest(message(head(r, text(now))...)); got != r || !again || len(fields) != 10 {
-				t.Errorf("%q is read as %+v and then as %+v", fields, r, got)
+			if got, _, again := wire.ReadRequest(message(head(r, text(now))...)); got != r || !again || ends != len(requestFields) {
+				t.Errorf("%q is read as %+v and then as %+v", m, r, got)
 			}
 		}
-		if r, fetch, o, ok := wire.ReadReply(m); ok {
+		if r, fetch, o, now, ok := wire.ReadReply(m); ok {
 			p := fetch.Part
-			back := message(append(head(r, "0"), fetch.Key, string(fetch.Op), text(p.Offset), text(p.Length), text(p.Suffix), string(fetch.Use),
-				string(o.Outcome), text(o.Size), o.ETag, text(o.Modified), o.CacheControl, string(o.Body))...)
-			r2, fetch2, o2, again := wire.ReadReply(back)
-			if r2 != r || fetch2 != fetch || !reflect.DeepEqual(o2, o) || !again || len(fields) != 22 {
-				t.Errorf("%q is read as %+v and then as %+v", fields, o, o2)
+			back := message(append(head(r, text(now)), "fetch", fetch.Key, string(fetch.Op), text(p.Offset), text(p.Length), text(p.Suffix), string(fetch.Use), string(fetch.Cache), map[bool]string{true: "1"}[fetch.Private], fetch.Vary, fetch.CMCD, fetch.Epoch,
+				string(o.Outcome), text(o.Size), o.ETag, text(o.Modified), o.CacheControl, string(o.Epoch.Outcome), o.Epoch.Text)...)
+			back = append(back, o.Body...)
+			r2, fetch2, o2, _, again := wire.ReadReply(back)
+			if r2 != r || fetch2 != fetch || !reflect.DeepEqual(o2, o) || !again || ends < len(requestFields)+19 {
+				t.Errorf("%q is read as %+v and then as %+v", m, o, o2)
 			}
 		}
 	})

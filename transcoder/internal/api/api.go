@@ -35,7 +35,7 @@ const (
 	shutdownTimeout = 10 * time.Second
 )
 
-// Catalog keeps the job records. What Accept, Delete and Replay have returned is recorded for good; the same again is no
+// Catalog keeps the job records. What Accept, Delete, Revoke and Replay have returned is recorded for good; the same again is no
 // error. A video or an event that is not there is [job.ErrNotFound].
 type Catalog interface {
 	// Accept answers [job.ErrConflict] for a video id that stands for another request, and [job.ErrBusy] if that is to be
@@ -43,6 +43,8 @@ type Catalog interface {
 	Accept(ctx context.Context, spec job.Spec, replace bool) (job.Job, error)
 	Get(ctx context.Context, videoID string) (job.Job, error)
 	Delete(ctx context.Context, videoID string) (job.Job, error)
+	// Revoke makes the edge refuse tokens that were issued before the time that it returns.
+	Revoke(ctx context.Context, videoID string) (time.Time, error)
 	DeadLetters(ctx context.Context) iter.Seq2[job.DeadLetter, error]
 	Replay(ctx context.Context, eventID string) (job.Job, error)
 }
@@ -88,6 +90,7 @@ func New(c Config) *Server {
 	e.GET("/videos/:id", s.video, s.authenticate, bounded)
 	e.DELETE("/videos/:id", s.delete, s.authenticate, bounded)
 	e.GET("/videos/:id/playback", s.playback, s.authenticate, bounded)
+	e.POST("/videos/:id/revoke", s.revoke, s.authenticate, bounded)
 	e.GET("/videos/:id/events", s.events, s.authenticate)
 	e.GET("/webhooks/dead", s.deadLetters, s.authenticate, bounded)
 	e.POST("/webhooks/:id/replay", s.replay, s.authenticate, bounded)

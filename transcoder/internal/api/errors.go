@@ -87,10 +87,10 @@ func (s *Server) refusalOf(err error) *refusal {
 func frameworkRefusal(status int) *refusal {
 	switch status {
 	case http.StatusNotFound:
-		return &refusal{status, "not_found", "There is nothing at this path: use /transcode, /videos/{id}, /videos/{id}/playback, /videos/{id}/events, " +
+		return &refusal{status, "not_found", "There is nothing at this path: use /transcode, /videos/{id}, /videos/{id}/playback, /videos/{id}/revoke, /videos/{id}/events, " +
 			"/webhooks/dead or /webhooks/{event_id}/replay."}
 	case http.StatusMethodNotAllowed:
-		return &refusal{status, "method_not_allowed", "This path does not take the method: use POST for /transcode and /webhooks/{event_id}/replay, " +
+		return &refusal{status, "method_not_allowed", "This path does not take the method: use POST for /transcode, /videos/{id}/revoke and /webhooks/{event_id}/replay, " +
 			"GET or DELETE for /videos/{id}, and GET for all others."}
 	case http.StatusRequestEntityTooLarge:
 		return &refusal{status, "too_large", "The request body is larger than " + maxBody + "B: send the JSON object alone, the video is read from the bucket."}

@@ -113,6 +113,11 @@ func (f *fixture) Delete(ctx context.Context, videoID string) (job.Job, error) {
 	return f.change(ctx, videoID, func(j *job.Job) { j.Delete(now) })
 }
 
+func (f *fixture) Revoke(ctx context.Context, videoID string) (time.Time, error) {
+	_, err := f.Get(ctx, videoID)
+	return now.Truncate(time.Second).Add(time.Second), err
+}
+
 func (f *fixture) DeadLetters(context.Context) iter.Seq2[job.DeadLetter, error] {
 	return func(yield func(job.DeadLetter, error) bool) {
 		for _, l := range f.letters {

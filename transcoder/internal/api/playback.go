@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -26,24 +27,39 @@ const backdate = 5 * time.Second
 // Key signs playback tokens. It does not show itself.
 type Key struct {
 	id     string
-	secret []byte
+	method jwt.SigningMethod
+	key    any // as the method wants it
 }
 
-// ParseKey reads a symmetric JSON Web Key (RFC 7517) for HS256: {"kty":"oct","alg":"HS256","kid":"…","k":"…"}.
+// ParseKey reads a JSON Web Key (RFC 7517): a symmetric one for HS256, {"kty":"oct","alg":"HS256","kid":"…","k":"…"}, or a
+// private one for EdDSA (RFC 8037), {"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"…","x":"…","d":"…"}, of which the Worker
+// gets all but "d" and can make no token.
 func ParseKey(text string) (Key, error) {
-	const want = `must be a JSON Web Key like {"kty":"oct","alg":"HS256","kid":"k1","k":"…"}, one of those in the Worker's TOKEN_KEYS`
-	var k struct{ Kty, Alg, Kid, K string }
-	if err := json.Unmarshal([]byte(text), &k); err != nil {
+	const want = `must be a JSON Web Key like {"kty":"oct","alg":"HS256","kid":"k1","k":"…"}, one of those in the Worker's TOKEN_KEYS, ` +
+		`or {"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"k1","x":"…","d":"…"}, which is there without its "d"`
+	var k struct{ Kty, Crv, Alg, Kid, K, X, D string }
+	if err := json.Unmarshal([]byte(text), &k); err != nil || k.Kid == "" {
 		return Key{}, errors.New(want)
 	}
-	secret, err := base64.RawURLEncoding.DecodeString(k.K)
-	switch {
-	case k.Kty != "oct" || k.Alg != "HS256" || k.Kid == "":
-		return Key{}, errors.New(want)
-	case err != nil || len(secret) < minKey:
-		return Key{}, fmt.Errorf("its \"k\" must be base64url, without padding, of at least %d random bytes", minKey)
+	switch k.Kty + " " + k.Crv + " " + k.Alg {
+	case "oct  HS256":
+		secret, err := base64.RawURLEncoding.DecodeString(k.K)
+		if err != nil || len(secret) < minKey {
+			return Key{}, fmt.Errorf("its \"k\" must be base64url, without padding, of at least %d random bytes", minKey)
+		}
+		return Key{id: k.Kid, method: jwt.SigningMethodHS256, key: secret}, nil
+	case "OKP Ed25519 EdDSA":
+		seed, err := base64.RawURLEncoding.DecodeString(k.D)
+		if err != nil || len(seed) != ed25519.SeedSize {
+			return Key{}, fmt.Errorf("its \"d\" must be base64url, without padding, of %d bytes", ed25519.SeedSize)
+		}
+		private := ed25519.NewKeyFromSeed(seed)
+		if public := private.Public().(ed25519.PublicKey); base64.RawURLEncoding.EncodeToString(public) != k.X {
+			return Key{}, errors.New(`its "x" must be the public key that belongs to "d", base64url without padding`)
+		}
+		return Key{id: k.Kid, method: jwt.SigningMethodEdDSA, key: private}, nil
 	}
-	return Key{id: k.Kid, secret: secret}, nil
+	return Key{}, errors.New(want)
 }
 
 func (Key) String() string   { return "***" }
@@ -85,14 +101,14 @@ func (m Minter) Mint(j job.Job) (Playback, error) {
 	}
 	now := m.Now().UTC().Truncate(time.Second)
 	expires := now.Add(ttl)
-	t := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
+	t := jwt.NewWithClaims(m.Key.method, jwt.RegisteredClaims{
 		Subject:   "videos/" + j.VideoID,
 		IssuedAt:  jwt.NewNumericDate(now),
 		NotBefore: jwt.NewNumericDate(now.Add(-backdate)),
 		ExpiresAt: jwt.NewNumericDate(expires),
 	})
 	t.Header["kid"] = m.Key.id
-	token, err := t.SignedString(m.Key.secret)
+	token, err := t.SignedString(m.Key.key)
 	if err != nil {
 		return Playback{}, fmt.Errorf("mint a token: %w", err)
 	}

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"testing"
@@ -101,11 +103,52 @@ func TestAPlaybackTokenOpensOneVideo(t *testing.T) {
 	}
 }
 
+func TestTheTokensOfAVideoAreRevoked(t *testing.T) {
+	f := setup(t)
+	refused(t, "no video", f.do("POST", "/videos/intro/revoke", ""), http.StatusNotFound, "video_not_found")
+	f.do("POST", "/transcode", good)
+	w := f.do("POST", "/videos/intro/revoke", "")
+	if got := f.show(w); w.Code != http.StatusOK || got["video_id"] != "intro" || got["revoked_before"] != "2026-01-02T03:04:06Z" {
+		t.Errorf("answered %d: %s", w.Code, w.Body)
+	}
+}
+
+// The key pair of RFC 8037, appendix A.
+const (
+	publicKey  = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+	privateKey = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"
+)
+
+func TestATokenMayBeSignedWithEd25519(t *testing.T) {
+	key, err := api.ParseKey(`{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"ed","x":"` + publicKey + `","d":"` + privateKey + `"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := api.Minter{Key: key, TTL: time.Hour, PublicURL: "https://video.example.com", Now: func() time.Time { return now }}.Mint(job.Job{Spec: job.Spec{VideoID: "intro"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := base64.RawURLEncoding.DecodeString(publicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jwt.Parse(p.Token, func(*jwt.Token) (any, error) { return ed25519.PublicKey(public), nil },
+		jwt.WithValidMethods([]string{"EdDSA"}), jwt.WithTimeFunc(func() time.Time { return now }))
+	if err != nil || token.Header["kid"] != "ed" {
+		t.Errorf("kid %v: %v", token.Header["kid"], err)
+	}
+}
+
 func TestTokenKeys(t *testing.T) {
 	for _, bad := range []string{
 		``, `{}`, `secret`, `{"kty":"RSA","alg":"HS256","kid":"a","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U"}`,
 		`{"kty":"oct","alg":"HS512","kid":"a","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U"}`,
 		`{"kty":"oct","alg":"HS256","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U"}`,
+		`{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"a","x":"` + publicKey + `"}`,
+		`{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"a","x":"` + publicKey + `","d":"c2hvcnQ"}`,
+		`{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"a","x":"` + privateKey + `","d":"` + privateKey + `"}`,
+		`{"kty":"OKP","crv":"X25519","alg":"EdDSA","kid":"a","x":"` + publicKey + `","d":"` + privateKey + `"}`,
+		`{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","x":"` + publicKey + `","d":"` + privateKey + `"}`,
 		`{"kty":"oct","alg":"HS256","kid":"a","k":"c2hvcnQ"}`, `{"kty":"oct","alg":"HS256","kid":"a","k":"!!"}`,
 	} {
 		if _, err := api.ParseKey(bad); err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -73,6 +74,24 @@ func (s *Server) playback(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, p)
+}
+
+// Revocation is the body of the answer to POST /videos/{id}/revoke.
+type Revocation struct {
+	VideoID       string    `json:"video_id"`
+	RevokedBefore time.Time `json:"revoked_before"` // tokens that were issued earlier are refused, a minute from now at most
+}
+
+func (s *Server) revoke(c echo.Context) error {
+	id, err := videoID(c)
+	if err != nil {
+		return err
+	}
+	before, err := s.config.Catalog.Revoke(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, Revocation{VideoID: id, RevokedBefore: before})
 }
 
 // accepted hands on what is recorded, and answers.

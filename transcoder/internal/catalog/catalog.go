@@ -14,6 +14,7 @@ import (
 	"iter"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ const sweepTime = 2 * time.Minute
 
 func recordKey(videoID string) string { return "jobs/" + videoID + ".json" }
 func markerKey(videoID string) string { return openPrefix + videoID }
+func epochKey(videoID string) string  { return "epochs/" + videoID }
 func deadKey(eventID string) string   { return deadPrefix + eventID }
 
 var private = r2.Meta{ContentType: "application/json", CacheControl: "private, no-store"}
@@ -151,6 +153,25 @@ func (c *Catalog) Update(ctx context.Context, t job.Ticket, change func(*job.Job
 // Delete marks a video as deleted; what is to be done about it is the worker's business. Again is no error.
 func (c *Catalog) Delete(ctx context.Context, videoID string) (job.Job, error) {
 	return c.reopen(ctx, videoID, func(j *job.Job) { j.Delete(c.now().UTC()) })
+}
+
+// Revoke makes the edge refuse, a minute later at most, the tokens of a video that were issued before the time that it
+// returns, and returns then: whatever is issued afterwards is good.
+func (c *Catalog) Revoke(ctx context.Context, videoID string) (time.Time, error) {
+	if _, err := c.Get(ctx, videoID); err != nil {
+		return time.Time{}, err
+	}
+	now := c.now().UTC()
+	before := now.Truncate(time.Second).Add(time.Second) // tokens know whole seconds
+	if err := c.bucket.Write(ctx, epochKey(videoID), strconv.AppendInt(nil, before.Unix(), 10), private); err != nil {
+		return time.Time{}, fmt.Errorf("revoke the tokens of %q: %w", videoID, err)
+	}
+	select {
+	case <-time.After(before.Sub(now)):
+		return before, nil
+	case <-ctx.Done():
+		return time.Time{}, ctx.Err()
+	}
 }
 
 // Replay makes the notice of an event due again. An event that never was is [job.ErrNotFound].

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"weir/transcoder/internal/catalog"
@@ -234,6 +236,28 @@ func TestAProcessedVideoIsReplacedOnRequest(t *testing.T) {
 	if j.Published != 3 || j.SweepAt.Sub(j.EndedAt) < time.Hour {
 		t.Errorf("the old version is not kept for those who watch it: %+v", j)
 	}
+}
+
+// When Revoke returns, tokens that were issued before are older than what it wrote, and those to come are not.
+func TestRevokedTokensAreOlderThanTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bucket := &r2test.Bucket{}
+		c := open(bucket)
+		if _, err := c.Revoke(t.Context(), "intro"); !errors.Is(err, job.ErrNotFound) {
+			t.Errorf("a video that is not there: %v", err)
+		}
+		accept(t, c, spec)
+		time.Sleep(300 * time.Millisecond)
+		issued := time.Now().Unix()
+		before, err := c.Revoke(t.Context(), "intro")
+		data, _, readErr := bucket.Read(t.Context(), "epochs/intro")
+		if err := errors.Join(err, readErr); err != nil || string(data) != strconv.FormatInt(before.Unix(), 10) {
+			t.Fatalf("wrote %q, %v", data, err)
+		}
+		if next := time.Now().Unix(); issued >= before.Unix() || next < before.Unix() {
+			t.Errorf("tokens of %d and %d, revoked before %d", issued, next, before.Unix())
+		}
+	})
 }
 
 func TestADeletedVideoIsNotToldOf(t *testing.T) {

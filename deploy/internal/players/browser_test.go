@@ -1,0 +1,112 @@
+package players_test
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+)
+
+// pageTimeout is for one visit: a few seconds of clip, and a few of each rung, beside another player.
+const pageTimeout = time.Minute
+
+//go:embed pages/*.html
+var pages embed.FS
+
+// site serves the pages, and the players that npm has put into the folder modules.
+func site(modules string) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /pages/", http.FileServerFS(pages))
+	mux.Handle("GET /modules/", http.StripPrefix("/modules/", http.FileServer(http.Dir(modules))))
+	return mux
+}
+
+// drive plays what a page was given, as a viewer would: to the end, then a little of every rung. A page has load, which fails with
+// the player's own error; rungs and choose; and video. What goes wrong later is in problems.
+const drive = `(async (access) => {
+	const until = async (what, test, ms = 20000) => {
+		for (const end = performance.now() + ms; !test(); await new Promise((again) => setTimeout(again, 20))) {
+			if (problems.length) throw new Error("the player reports " + problems);
+			if (performance.now() > end) throw new Error("waited for " + what + " in vain: " + JSON.stringify({
+				at: video.currentTime, of: video.duration, paused: video.paused, ready: video.readyState, height: video.videoHeight}));
+		}
+	};
+	window.problems = [];
+	await load(access);
+	video.addEventListener("error", () => problems.push(video.error.message));
+	video.playbackRate = 2;
+	const play = () => video.play().catch((error) => problems.push(error.message)); // waits for as long as nothing comes
+	play();
+	await until("the end", () => video.ended);
+	const seen = {Frames: video.getVideoPlaybackQuality().totalVideoFrames, Seconds: video.currentTime,
+		Sound: video.webkitAudioDecodedByteCount > 0, Heights: []};
+	for (const height of rungs().sort((a, b) => a - b)) {
+		choose(height);
+		video.currentTime = 0;
+		play();
+		await until("a picture of " + height + " lines", () => video.videoHeight === height && video.currentTime > 0.5 && video.currentTime < 3);
+		seen.Heights.push(height);
+	}
+	if (problems.length) throw new Error("the player reports " + problems);
+	return seen;
+})`
+
+// open opens a window in a profile of its own: it shares no cookie and no cache with another.
+func open(t *testing.T) context.Context {
+	t.Helper()
+	browser := cdp.WithExecutor(theWorld.browser, chromedp.FromContext(theWorld.browser).Browser)
+	profile, err := target.CreateBrowserContext().Do(browser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := target.DisposeBrowserContext(profile).Do(browser); err != nil {
+			t.Error(err)
+		}
+	})
+	// chromedp's own option asks for a tab, and a new profile has no window for one.
+	window, err := target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(browser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	visit, leave := chromedp.NewContext(theWorld.browser, chromedp.WithTargetID(window))
+	t.Cleanup(leave)
+	return visit
+}
+
+// page plays with the player of a page.
+func page(name string) func(*testing.T, access) (viewing, error) {
+	return func(t *testing.T, a access) (seen viewing, err error) {
+		visit, cancel := context.WithTimeout(open(t), pageTimeout)
+		defer cancel()
+		given, err := json.Marshal(map[string]any{"url": a.url, "bearer": a.bearer, "cookie": a.cookie != ""})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := []chromedp.Action{network.Enable()}
+		if a.cookie != "" {
+			before = append(before, network.SetCookie("weir_token", a.cookie).WithURL(a.url))
+		}
+		chromedp.ListenTarget(visit, func(event any) {
+			if e, ok := event.(*runtime.EventExceptionThrown); ok {
+				t.Errorf("the page throws: %s", e.ExceptionDetails.Error())
+			}
+		})
+		if err := chromedp.Run(visit, append(before, chromedp.Navigate(theWorld.site.URL+"/pages/"+name+".html"))...); err != nil {
+			t.Fatal(err)
+		}
+		err = chromedp.Run(visit, chromedp.Evaluate(fmt.Sprintf("%s(%s)", drive, given), &seen, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
+			return p.WithAwaitPromise(true)
+		}))
+		return seen, err
+	}
+}
