@@ -143,7 +143,7 @@ func (m mutant) run(ctx context.Context, opts Options, root, binary string) ([]s
 	// What a worker is about to do when it dies or is frozen is a matter of luck. The first thing noticed ends the run.
 	short.Kills *= 5
 	short.Zombies *= 5
-	short.Bucket *= 3  // handlers try for half a minute before they hand a message back
+	short.Bucket *= 3 // handlers try for half a minute before they hand a message back
 	short.Seed, short.Log, short.Only = opts.Seed, opts.Log, []string{m.part}
 	r := newRun(short, binary)
 	r.hasty = true
