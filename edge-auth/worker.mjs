@@ -30,6 +30,7 @@ export class Objects extends WorkerEntrypoint {
 
 async function serve(request, env, ctx) {
   const began = Date.now();
+  const client = { request, env, ctx, began, timing: [] };
   const header = (name) => request.headers.get(name) ?? "";
   const question = encode([
     Math.floor(began / 1000), request.method, request.url, header("CF-Connecting-IP"), request.cf?.country ?? "",
@@ -38,54 +39,54 @@ async function serve(request, env, ctx) {
     request.cf?.clientAcceptEncoding ?? header("Accept-Encoding"), // what the network asks for is something else
     cmcd.map(header).filter(Boolean).join(","),
   ]);
-  const timing = [];
   let object;
   let step = call("decide", env, question);
-  if (step.kind === "forward") return forward(request, env, question, ...step.fields);
+  if (step.kind === "forward") return forward(client, question, ...step.fields);
   for (let fetches = 0; step.kind === "fetch" && fetches < 4; fetches++) {
-    const reply = await fetched(request, env, ctx, timing, ...step.fields);
+    const reply = await fetched(client, ...step.fields);
     object?.body?.cancel();
     object = reply.object;
     step = call("respond", env, question, step.message, encode(reply.fields), reply.body);
   }
   if (step.kind !== "answer") throw new Error("the object keeps changing");
-  return answer(request, env, timing, began, object, step.text, ...step.fields);
+  return answer(client, object, step.text, ...step.fields);
 }
 
 const cmcd = ["CMCD-Request", "CMCD-Object", "CMCD-Status", "CMCD-Session"];
 
 // fetched makes the calls that a step asks for, side by side, and tells how they ended.
-async function fetched(request, env, ctx, timing, key, op, offset, length, suffix, use, cache, _private, _vary, _cmcd, epoch) {
+async function fetched(client, key, op, offset, length, suffix, use, cache, _private, _vary, _cmcd, epoch) {
   const began = Date.now();
   const range = part(+offset, +length, +suffix);
-  const read = op === "said" ? readSaid(request) : readObject(request, env, ctx, timing, key, op, range, use, cache);
-  const [reply, revoked] = await Promise.all([read, epoch ? readEpoch(env.BUCKET, epoch) : ["", ""]]);
-  timing.push(`bucket;dur=${Date.now() - began}`);
+  const read = op === "said" ? readSaid(client.request, +length) : readObject(client, key, op, range, use, cache);
+  const [reply, revoked] = await Promise.all([read, epoch ? readEpoch(client.env.BUCKET, epoch) : ["", ""]]);
+  if (op !== "said") client.timing.push(`bucket;dur=${Date.now() - began}`);
   return { ...reply, fields: [...reply.fields, ...revoked] };
 }
 
 const ended = (outcome) => ({ fields: [outcome, 0, "", 0, ""] });
 
-async function readObject(client, env, ctx, timing, key, op, range, use, cache) {
+async function readObject(client, key, op, range, use, cache) {
+  const { BUCKET } = client.env;
   try {
     if (op === "head") {
-      const object = await env.BUCKET.head(key);
+      const object = await BUCKET.head(key);
       return object ? { fields: facts(object) } : ended("missing");
     }
-    const kept = cache && (await readKept(client, ctx, key, range, cache));
-    if (cache) timing.push(`cache;desc=${kept ? "hit" : "miss"}`);
+    const kept = cache && (await readKept(client, key, range, cache));
+    if (cache) client.timing.push(`cache;desc=${kept ? "hit" : "miss"}`);
     if (kept) return found(kept.facts, kept.response, use);
-    const object = await env.BUCKET.get(key, { range });
+    const object = await BUCKET.get(key, { range });
     if (!object) return ended("missing");
     if (cache !== "cache-api" || object.size > keptSize) return found(facts(object), object, use);
     if (use === "rewrite") {
       const reply = await found(facts(object), object, use);
-      if (reply.body.length === object.size) keep(client, env, ctx, key, object, reply.body);
+      if (reply.body.length === object.size) keep(client, key, object, reply.body);
       return reply;
     }
     if (range) return found(facts(object), object, use);
     const [body, copy] = object.body.tee();
-    keep(client, env, ctx, key, object, copy);
+    keep(client, key, object, copy);
     return found(facts(object), { body }, use);
   } catch (error) {
     if (/\(10039\)/.test(error.message)) return ended("no-such-part"); // R2's InvalidRange
@@ -108,10 +109,10 @@ async function found(fields, object, use) {
 const keptSize = 32 << 20;
 
 // readKept looks for an object in the cache.
-async function readKept(client, ctx, key, range, cache) {
+async function readKept({ request, ctx }, key, range, cache) {
   try {
-    const request = new Request(keptURL(client, key), range && { headers: { Range: rangeHeader(range) } });
-    const response = await (cache === "cache-api" ? caches.default.match(request) : ctx.exports.Objects.fetch(request));
+    const wanted = new Request(keptURL(request, key), range && { headers: { Range: rangeHeader(range) } });
+    const response = await (cache === "cache-api" ? caches.default.match(wanted) : ctx.exports.Objects.fetch(wanted));
     const said = response?.headers.get("X-Object");
     if (said && response.status === (range ? 206 : 200)) return { facts: ["found", ...JSON.parse(said)], response };
     response?.body?.cancel(); // whatever else it is: the bucket knows better
@@ -121,14 +122,14 @@ async function readKept(client, ctx, key, range, cache) {
   return undefined;
 }
 
-function keep(client, env, ctx, key, object, body) {
-  ctx.waitUntil(caches.default.put(keptURL(client, key), keeping(env, key, object, body))
+function keep({ request, env, ctx }, key, object, body) {
+  ctx.waitUntil(caches.default.put(keptURL(request, key), keeping(env, key, object, body))
     .catch((error) => console.error("the cache failed:", error)));
 }
 
 // keptURL is an object's name in the cache: without a token, under a host that nobody can reach, and of this Worker alone, because
 // the Workers of one domain may share a cache.
-const keptURL = (client, key) => `https://${new URL(client.url).host.replace(":", "-")}.invalid/${encodeURIComponent(key)}`;
+const keptURL = (request, key) => `https://${new URL(request.url).host.replace(":", "-")}.invalid/${encodeURIComponent(key)}`;
 
 // keeping is an object as a cache keeps it: whole, for as long as the module says, with what the bucket said of it.
 function keeping(env, key, object, body) {
@@ -147,12 +148,12 @@ function rangeHeader({ offset = 0, length, suffix }) {
 }
 
 // readSaid reads what a player reports, and no more of it than there may be.
-async function readSaid(request) {
+async function readSaid(request, most) {
   const parts = [];
   let size = 0;
   try {
     for await (const part of request.body ?? []) {
-      if ((size += part.length) > maxSaid) return ended("no-such-part");
+      if ((size += part.length) > most) return ended("no-such-part");
       parts.push(part);
     }
   } catch {
@@ -160,8 +161,6 @@ async function readSaid(request) {
   }
   return { ...ended("found"), body: new Uint8Array(await new Blob(parts).arrayBuffer()) };
 }
-
-const maxSaid = 16 << 10; // as in internal/gate
 
 async function readEpoch(bucket, key) {
   try {
@@ -180,7 +179,8 @@ function part(offset, length, suffix) {
   return offset ? { offset } : undefined;
 }
 
-async function answer(request, env, timing, began, object, text, status, from, gzip, key, code, count, ...rest) {
+async function answer(client, object, text, status, from, gzip, key, code, count, ...rest) {
+  const { env, timing } = client;
   for (let i = 0; i < +count; i++) {
     const [video, ...point] = rest.splice(0, pointFields);
     env.ANALYTICS?.writeDataPoint({ indexes: [video], blobs: point.slice(0, 8), doubles: point.slice(8).map(Number) });
@@ -194,35 +194,39 @@ async function answer(request, env, timing, began, object, text, status, from, g
     body = await new Response(new Response(body).body.pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
     headers.set("Content-Length", body.byteLength);
   }
-  log(request, env, { status: +status, key, code, timing, ms: Date.now() - began });
+  log(client, { status: +status, key, code });
   return new Response(body, { status: +status, headers, encodeBody: gzip ? "manual" : "automatic" });
 }
 
 const pointFields = 17; // as in internal/wire: the index, eight texts and eight numbers
 
 // log writes a line of JSON about one request of so many as LOG_SAMPLE says, and about each that failed. Tokens are in none.
-function log(request, env, line) {
+function log({ request, env, timing, began }, line) {
   const every = Number(env.LOG_SAMPLE ?? 0);
   if (line.status < 500 && (every === 0 || Math.random() * every >= 1)) return;
   const { country, colo } = request.cf ?? {};
-  console.log(JSON.stringify({ method: request.method, ...line, country, colo, ray: request.headers.get("CF-Ray") ?? undefined }));
+  const ray = request.headers.get("CF-Ray") ?? undefined;
+  console.log(JSON.stringify({ method: request.method, ...line, timing, ms: Date.now() - began, country, colo, ray }));
 }
 
 // Headers that are for one connection (RFC 9110 section 7.6.1), and the cookie, which opens objects.
 const withheld = ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Cookie"];
 
 // forward hands a request to the transcoder. Bodies flow both ways as they come, and end when the client goes.
-async function forward(request, env, question, url, limit) {
+async function forward(client, question, url, limit) {
+  const { request, env } = client;
   const headers = new Headers(request.headers);
   for (const name of withheld) headers.delete(name);
   const { method, body } = request;
   const signal = +limit ? AbortSignal.timeout(+limit) : undefined;
   try {
-    return await transcoder(env).fetch(new Request(url, { method, headers, body, duplex: "half", redirect: "manual", signal }));
+    const response = await transcoder(env).fetch(new Request(url, { method, headers, body, duplex: "half", redirect: "manual", signal }));
+    log(client, { status: response.status, forwarded: true });
+    return response;
   } catch (error) {
     console.error("the transcoder did not answer:", error);
     const step = call("unanswered", env, question);
-    return answer(request, env, [], Date.now(), undefined, step.text, ...step.fields);
+    return answer(client, undefined, step.text, ...step.fields);
   }
 }
 

@@ -23,9 +23,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"weir/deploy/internal/bucket"
 	"weir/deploy/internal/child"
 	"weir/deploy/internal/port"
 )
@@ -43,7 +43,7 @@ const (
 
 // What wrangler.toml says; the first probe of the bucket fails when the two differ.
 const (
-	bucket          = "weir"
+	bucketName      = "weir"
 	accessKeyID     = "weir-local"
 	secretAccessKey = "weir-local-secret" //nolint:gosec // opens nothing but a bucket on this machine
 )
@@ -97,7 +97,7 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the local Cloudflare: %w", err)
 	}
-	c := &Cloud{Bucket: bucket, AccessKeyID: accessKeyID, SecretAccessKey: secretAccessKey, temp: temp}
+	c := &Cloud{Bucket: bucketName, AccessKeyID: accessKeyID, SecretAccessKey: secretAccessKey, temp: temp}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Stop())
@@ -168,17 +168,7 @@ func (c *Cloud) Err() error { return c.wrangler.Err() }
 
 // S3 is a client of the bucket, with the settings that the endpoint needs.
 func (c *Cloud) S3() *s3.Client {
-	return s3.New(s3.Options{
-		BaseEndpoint: aws.String(c.Endpoint),
-		Region:       "auto",
-		UsePathStyle: true,
-		Credentials:  credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
-		// The endpoint does not decode aws-chunked bodies, which is how the SDK would send its checksums.
-		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
-		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
-		// workerd never answers `Expect: 100-continue`.
-		ContinueHeaderThresholdBytes: -1,
-	})
+	return bucket.Client(c.Endpoint, c.AccessKeyID, c.SecretAccessKey)
 }
 
 // ready waits until the Worker and the bucket have answered.

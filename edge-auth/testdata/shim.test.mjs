@@ -106,6 +106,12 @@ await worker.fetch(new Request(path), { ...watched, LOG_SAMPLE: "0" });
 assert.equal(lines.length, 1);
 await worker.fetch(new Request(path), { ...watched, LOG_SAMPLE: "0", BUCKET: throws("get: (10001)") });
 assert.equal(JSON.parse(lines[1]).code, "storage_error");
+// A player's reports are read as far as there may be any.
+const beacon = (body) => worker.fetch(new Request(`https://weir.example/beacon/abc?token=${token}`, { method: "POST", body }), watched);
+written.length = 0;
+assert.equal((await beacon("e=ps\n" + "x".repeat(16_000))).status, 204);
+await refused(await beacon("e=ps\n" + "x".repeat(17_000)), 413, "too_large");
+assert.deepEqual(written.map(({ blobs }) => blobs[7]), ["ps"]);
 console.log = log;
 
 // Nothing of a request stays: the memory is as large after many of them as after some, playlists too.

@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"weir/deploy/internal/bucket"
 )
 
 // S3 is a bucket at an S3 endpoint: R2's, or that of the local Cloudflare.
@@ -19,16 +19,7 @@ type S3 struct {
 
 // OpenS3 returns a bucket. It does not connect.
 func OpenS3(endpoint, name, accessKeyID, secretAccessKey string) S3 {
-	return S3{name: name, client: s3.New(s3.Options{
-		BaseEndpoint: &endpoint,
-		Region:       "auto",
-		UsePathStyle: true,
-		Credentials:  credentials.NewStaticCredentialsProvider(accessKeyID, secretAccessKey, ""),
-		// R2 does not take the SDK's trailing checksums, and never answers "100 Continue".
-		RequestChecksumCalculation:   aws.RequestChecksumCalculationWhenRequired,
-		ResponseChecksumValidation:   aws.ResponseChecksumValidationWhenRequired,
-		ContinueHeaderThresholdBytes: -1,
-	})}
+	return S3{bucket.Client(endpoint, accessKeyID, secretAccessKey), name}
 }
 
 // Put implements [Bucket]. Of the headers, it takes Content-Type, Content-Encoding and Cache-Control.

@@ -222,7 +222,7 @@ func (t target) rewrites() bool {
 func (t target) fetch(r Request) *Fetch {
 	switch {
 	case t.what == aBeacon:
-		return &Fetch{Key: t.key, Op: Said, Use: Report}
+		return &Fetch{Key: t.key, Op: Said, Part: Part{Length: maxSaid}, Use: Report}
 	case t.what == aKey:
 		return &Fetch{Key: t.key, Op: Head, Use: Unlock}
 	case t.what == aPage:

@@ -3,6 +3,8 @@ package gate
 import (
 	"errors"
 	"strings"
+
+	"weir/edge-auth/internal/object"
 )
 
 // Forward hands a request to the transcoder's API: method, path, query, headers and body as they were sent.
@@ -38,7 +40,7 @@ func isAPI(path string) bool {
 // isWord reports whether a part of a path is what the API's words and ids are made of.
 func isWord(part string) bool {
 	for _, c := range []byte(part) {
-		if (c|0x20 < 'a' || 'z' < c|0x20) && (c < '0' || '9' < c) && c != '_' && c != '-' {
+		if !object.InID(c) {
 			return false
 		}
 	}

@@ -71,16 +71,13 @@ type Fetch struct {
 // Op is a call of the bucket.
 type Op string
 
-// The calls: Head gives an object's metadata, Get its body too. Said is none: it asks for the body of the request itself, of
-// [MaxSaid] bytes at most.
+// The calls: Head gives an object's metadata, Get its body too. Said is none: it asks for the body of the request itself. If that
+// has more bytes than the part's length, the outcome is [NoSuchPart].
 const (
 	Head Op = "head"
 	Get  Op = "get"
 	Said Op = "said"
 )
-
-// MaxSaid bounds what a player reports at once, in bytes. More is [NoSuchPart].
-const MaxSaid = 16 << 10
 
 // Cache is a cache between the gate and the bucket. It holds whole objects, under their keys, for as long as their class
 // allows; nobody reaches it but through [Gate.Decide].

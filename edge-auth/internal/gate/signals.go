@@ -6,8 +6,8 @@ import (
 	"weir/edge-auth/internal/cmcd"
 )
 
-// maxPoints is how many reports a player may send at once.
-const maxPoints = 16
+// maxPoints is how many reports a player may send at once, and maxSaid how many bytes they may have.
+const maxPoints, maxSaid = 16, 16 << 10
 
 // Point is what is recorded of a player's request, or of an event that it reports.
 type Point struct {

@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"weir/edge-auth/internal/decimal"
+	"weir/edge-auth/internal/object"
 	"weir/edge-auth/internal/sha2"
 )
 
@@ -167,7 +168,7 @@ func ids(name, key string) (plain, derived string) {
 	}
 	word := []byte(name)
 	for i, c := range word {
-		if !inID(c) {
+		if !object.InID(c) {
 			word[i] = '-'
 		}
 	}
@@ -188,8 +189,4 @@ func hash(key string) string {
 		digits[i] = "0123456789abcdef"[sum[i/2]>>(4-i%2*4)&15]
 	}
 	return string(digits)
-}
-
-func inID(c byte) bool {
-	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-'
 }

@@ -41,12 +41,15 @@ func VideoID(key string) string {
 		return ""
 	}
 	for _, c := range []byte(id) {
-		if !letter(c) && !digit(c) && c != '_' && c != '-' {
+		if !InID(c) {
 			return ""
 		}
 	}
 	return id
 }
+
+// InID reports whether a video's ID may have a byte.
+func InID(c byte) bool { return letter(c) || digit(c) || c == '_' || c == '-' }
 
 // Under reports whether key lies under prefix, a path without slashes around it, in whole segments.
 func Under(key, prefix string) bool {

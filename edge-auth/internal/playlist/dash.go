@@ -114,8 +114,6 @@ type scanner struct {
 }
 
 // take visits the next n bytes.
-//
-//go:noinline
 func (s *scanner) take(n int, role role) []byte {
 	part := s.rest[:n]
 	s.rest = s.rest[n:]
@@ -130,8 +128,6 @@ func (s *scanner) takeThrough(end string) bool {
 }
 
 // takeIf visits a word if it comes next.
-//
-//go:noinline
 func (s *scanner) takeIf(word string) bool {
 	if !starts(s.rest, word) {
 		return false

@@ -48,8 +48,6 @@ type output struct {
 }
 
 // add takes the next part.
-//
-//go:noinline
 func (o *output) add(part []byte) {
 	o.size += int64(len(part))
 	if o.keep {
@@ -141,8 +139,6 @@ func trim(text []byte) []byte {
 }
 
 // until is how long text is up to the first byte that is one of stops.
-//
-//go:noinline
 func until(text []byte, stops string) int {
 	for i, c := range text {
 		if strings.IndexByte(stops, c) >= 0 {
@@ -163,8 +159,6 @@ func cutLine(text []byte) (line, ending, rest []byte) {
 }
 
 // find is how long text is up to word, all of it if word is not there.
-//
-//go:noinline
 func find(text []byte, word string) int {
 	for i := range text {
 		if text[i] == word[0] && starts(text[i:], word) {
@@ -175,8 +169,6 @@ func find(text []byte, word string) int {
 }
 
 // starts reports whether text starts with word.
-//
-//go:noinline
 func starts(text []byte, word string) bool {
 	if len(text) < len(word) {
 		return false
