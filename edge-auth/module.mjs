@@ -10,12 +10,12 @@ const decoder = new TextDecoder();
 let edge;
 const tooLarge = 64 << 20;
 
-// call hands the parts of a message to a function of the module, and gives the step that it answers with.
-export function call(name, env, ...message) {
+// call hands a message to a function of the module, and gives the step that it answers with. The message is text, with or without
+// bytes behind it.
+export function call(name, env, text, bytes) {
   try {
-    edge ??= start(env);
-    write(edge, ...message);
-    const step = read(edge, edge[name]());
+    edge ??= new Instance(env);
+    const step = edge.read(edge[name](edge.write(text, bytes)));
     if (edge.memory.buffer.byteLength > tooLarge) edge = undefined;
     return step;
   } catch (trap) {
@@ -24,40 +24,41 @@ export function call(name, env, ...message) {
   }
 }
 
+// compose makes the text of a message out of its fields.
+export const compose = (fields) => fields.join("\0") + "\0";
+
 const settings = ["TOKEN_KEYS", "ALLOWED_ORIGINS", "ENCRYPTION_KEY", "CACHE", "LOG_SAMPLE"];
 
-// start makes an instance with the settings.
-export function start(env) {
-  const { exports } = new WebAssembly.Instance(module, {});
-  exports._initialize();
-  // With a binding, the host of a URL means nothing.
-  const origin = env.TRANSCODER?.fetch ? "http://transcoder" : env.TRANSCODER_URL ?? "";
-  write(exports, encode([...settings.map((name) => env[name] ?? ""), origin]));
-  exports.configure();
-  return exports;
-}
-
-// encode is the fields of a message as bytes.
-export const encode = (fields) => encoder.encode(fields.join("\0") + "\0");
-
-// write puts the parts of a message into the module's memory, which may move when it grows: a view is good for one use.
-export function write({ memory, reserve }, ...parts) {
-  let size = 0;
-  for (const part of parts) size += part?.length ?? 0;
-  const start = reserve(size); // before the view is made
-  const message = new Uint8Array(memory.buffer, start, size);
-  size = 0;
-  for (const part of parts) {
-    if (!part) continue;
-    message.set(part, size);
-    size += part.length;
+// Instance is an instance of the module with the settings. What the module exports are its methods too.
+export class Instance {
+  constructor(env) {
+    Object.assign(this, new WebAssembly.Instance(module, {}).exports);
+    this.room = new Uint8Array(); // of the module's memory, to write messages to
+    this._initialize();
+    // With a binding, the host of a URL means nothing.
+    const origin = env.TRANSCODER?.fetch ? "http://transcoder" : env.TRANSCODER_URL ?? "";
+    this.configure(this.write(compose([...settings.map((name) => env[name] ?? ""), origin])));
   }
-}
 
-// read copies a step out of the module's memory.
-export function read({ memory, step, text }, size) {
-  const message = new Uint8Array(memory.buffer, step(), size).slice();
-  const head = size - text();
-  const [kind, ...fields] = decoder.decode(message.subarray(0, head - 1)).split("\0");
-  return { kind, fields, message, text: message.subarray(head) };
+  // write puts a message into the module's memory and gives its size.
+  write(text, bytes) {
+    const most = 3 * text.length + (bytes?.length ?? 0); // in UTF-8
+    if (this.room.length < most) { // it is empty after the memory grew, and moved
+      const start = this.reserve(most); // before the view is made
+      this.room = new Uint8Array(this.memory.buffer, start, most);
+    }
+    const { written } = encoder.encodeInto(text, this.room);
+    if (!bytes) return written;
+    this.room.set(bytes, written);
+    return written + bytes.length;
+  }
+
+  // read copies a step, whose fields have this size, out of the module's memory.
+  read(size) {
+    const start = this.step();
+    const said = decoder.decode(new Uint8Array(this.memory.buffer, start, size));
+    const fields = said.split("\0");
+    const text = this.text();
+    return { kind: fields[0], fields, said, text: text ? new Uint8Array(this.memory.buffer, start + size, text).slice() : undefined };
+  }
 }

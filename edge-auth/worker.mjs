@@ -1,7 +1,7 @@
 // The shim around the Wasm module (main.go): it carries requests in, calls the bucket or the transcoder, and carries
 // answers out; and messages about uploads, likewise. It decides nothing; internal/gate and internal/intake do.
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { call, encode } from "./module.mjs";
+import { call, compose } from "./module.mjs";
 
 export default {
   async fetch(request, env, ctx) {
@@ -32,30 +32,33 @@ async function serve(request, env, ctx) {
   const began = Date.now();
   const client = { request, env, ctx, began, timing: [] };
   const header = (name) => request.headers.get(name) ?? "";
-  const question = encode([
-    Math.floor(began / 1000), request.method, request.url, header("CF-Connecting-IP"), request.cf?.country ?? "",
-    header("Authorization"), header("Cookie"), header("Origin"), header("Referer"), header("Range"), header("If-Range"),
-    header("If-Match"), header("If-None-Match"), header("If-Modified-Since"), header("If-Unmodified-Since"), header("Accept"),
-    request.cf?.clientAcceptEncoding ?? header("Accept-Encoding"), // what the network asks for is something else
+  const question = compose([
+    request.url, header("Authorization"), header("Cookie"), header("Referer"), header("CF-Connecting-IP"),
     cmcd.map(header).filter(Boolean).join(","),
   ]);
+  const terms = compose([
+    Math.floor(began / 1000), request.method, request.cf?.country ?? "", header("Origin"), header("Range"), header("If-Range"),
+    header("If-Match"), header("If-None-Match"), header("If-Modified-Since"), header("If-Unmodified-Since"), header("Accept"),
+    request.cf?.clientAcceptEncoding ?? header("Accept-Encoding"), // what the network asks for is something else
+  ]);
   let object;
-  let step = call("decide", env, question);
-  if (step.kind === "forward") return forward(client, question, ...step.fields);
+  let step = call("decide", env, question + terms);
+  if (step.kind === "forward") return forward(client, terms, step);
   for (let fetches = 0; step.kind === "fetch" && fetches < 4; fetches++) {
-    const reply = await fetched(client, ...step.fields);
+    const reply = await fetched(client, step);
     object?.body?.cancel();
     object = reply.object;
-    step = call("respond", env, question, step.message, encode(reply.fields), reply.body);
+    step = call("respond", env, terms + step.said + compose(reply.fields), reply.body);
   }
   if (step.kind !== "answer") throw new Error("the object keeps changing");
-  return answer(client, object, step.text, ...step.fields);
+  return answer(client, object, step);
 }
 
 const cmcd = ["CMCD-Request", "CMCD-Object", "CMCD-Status", "CMCD-Session"];
 
 // fetched makes the calls that a step asks for, side by side, and tells how they ended.
-async function fetched(client, key, op, offset, length, suffix, use, cache, _private, _vary, _cmcd, epoch) {
+async function fetched(client, { fields }) {
+  const [, key, op, offset, length, suffix, use, cache, _private, _vary, _cmcd, epoch] = fields;
   const began = Date.now();
   const range = part(+offset, +length, +suffix);
   const read = op === "said" ? readSaid(client.request, +length) : readObject(client, key, op, range, use, cache);
@@ -135,7 +138,7 @@ const keptURL = (request, key) => `https://${new URL(request.url).host.replace("
 function keeping(env, key, object, body) {
   const [, ...said] = facts(object);
   const headers = {
-    "Cache-Control": call("keep", env, encode([key, said[3]])).fields[0],
+    "Cache-Control": call("keep", env, compose([key, said[3]])).fields[1],
     "Content-Length": object.size,
     "X-Object": JSON.stringify(said),
   };
@@ -179,14 +182,16 @@ function part(offset, length, suffix) {
   return offset ? { offset } : undefined;
 }
 
-async function answer(client, object, text, status, from, gzip, key, code, count, ...rest) {
+async function answer(client, object, { fields, text }) {
   const { env, timing } = client;
-  for (let i = 0; i < +count; i++) {
-    const [video, ...point] = rest.splice(0, pointFields);
+  const [, status, from, gzip, key, code, points] = fields;
+  let at = 7; // of the fields
+  for (const end = at + points * pointFields; at < end; at += pointFields) {
+    const [video, ...point] = fields.slice(at, at + pointFields);
     env.ANALYTICS?.writeDataPoint({ indexes: [video], blobs: point.slice(0, 8), doubles: point.slice(8).map(Number) });
   }
   const headers = new Headers();
-  for (let i = 0; i < rest.length; i += 2) headers.append(rest[i], rest[i + 1]);
+  for (; at + 1 < fields.length; at += 2) headers.append(fields[at], fields[at + 1]); // behind the last is an empty one
   if (timing.length) headers.set("Server-Timing", timing.join(", "));
   let body = { none: null, text, object: object?.body }[from];
   if (body !== object?.body) object?.body?.cancel();
@@ -213,7 +218,7 @@ function log({ request, env, timing, began }, line) {
 const withheld = ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Cookie"];
 
 // forward hands a request to the transcoder. Bodies flow both ways as they come, and end when the client goes.
-async function forward(client, question, url, limit) {
+async function forward(client, terms, { fields: [, url, limit] }) {
   const { request, env } = client;
   const headers = new Headers(request.headers);
   for (const name of withheld) headers.delete(name);
@@ -225,8 +230,7 @@ async function forward(client, question, url, limit) {
     return response;
   } catch (error) {
     console.error("the transcoder did not answer:", error);
-    const step = call("unanswered", env, question);
-    return answer(client, undefined, step.text, ...step.fields);
+    return answer(client, undefined, call("unanswered", env, terms));
   }
 }
 
@@ -240,11 +244,11 @@ async function takeIn(message, env) {
     const about = [
       text(action), text(object?.key), Date.parse(eventTime) || 0, message.attempts, env.WEBHOOK_URL ?? "", env.API_KEY ?? "",
     ];
-    let step = call("intake", env, encode([...about, "", "", 0, "", 0, ""]));
+    let step = call("intake", env, compose([...about, "", "", 0, "", 0, ""]));
     while (step.kind === "post") {
-      step = call("intake", env, encode([...about, ...(await post(env, ...step.fields))]));
+      step = call("intake", env, compose([...about, ...(await post(env, step))]));
     }
-    const [delay, reason] = step.fields;
+    const [, delay, reason] = step.fields;
     if (reason) console.error(`the upload ${JSON.stringify(object?.key)} was not taken in, ${step.kind}:`, reason);
     if (step.kind === "retry") return message.retry({ delaySeconds: +delay });
     if (step.kind === "dead") await env.UPLOADS_DEAD.send(message.body);
@@ -256,7 +260,7 @@ async function takeIn(message, env) {
 }
 
 // post asks for a video and tells how that was answered, after what was asked for.
-async function post(env, url, key, id, replaces, upload, hook) {
+async function post(env, { fields: [, url, key, id, replaces, upload, hook] }) {
   try {
     const response = await transcoder(env).fetch(url, {
       method: "POST",

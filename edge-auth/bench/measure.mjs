@@ -6,7 +6,7 @@
 //	POST /fill?from=N [token, …]                              a request with each, the first for the video vN, the next for the next;
 //	                                                          all to one instance, which from=0 makes. Says how large its memory
 //	                                                          is, in bytes
-import { call, encode, read, start, write } from "../module.mjs";
+import { call, compose, Instance } from "../module.mjs";
 import { honoOpens, joseOpens } from "./claims.mjs";
 
 export default {
@@ -27,11 +27,9 @@ export default {
 const segment = (video, part) => `videos/${video}/hls/720p/segment_${part}_abc.m4s`;
 const theSegment = segment("abc", 1);
 
-// requestOf is the message to decide about a player's request for a segment, as worker.mjs makes it.
-const requestOf = (token, key) => [
-  Math.floor(Date.now() / 1000), "GET", `https://video.example.com/t/${token}/${key}`, "192.0.2.1", "DE", "", "",
-  "https://www.example.com", "https://www.example.com/", "", "", "", "", "", "", "*/*", "gzip, deflate, br, zstd", "",
-];
+// questionOf and termsOf are the message to decide about a player's request for a segment, as worker.mjs makes it.
+const questionOf = (token, key) => compose([`https://video.example.com/t/${token}/${key}`, "", "", "https://www.example.com/", "192.0.2.1", ""]);
+const termsOf = () => compose([Math.floor(Date.now() / 1000), "GET", "DE", "https://www.example.com", "", "", "", "", "", "", "*/*", "gzip, deflate, br, zstd"]);
 
 // reply is what the bucket says; and of revoked tokens, that there are none.
 const reply = ["found", 200_000, '"d41d8cd98f00b204e9800998ecf8427e"', 1_700_000_000_000, "public, max-age=31536000, immutable"];
@@ -39,24 +37,22 @@ const withEpoch = [...reply, "missing", ""];
 const withoutEpoch = [...reply, "", ""];
 
 let edge; // the instance that is called alone
-let tokens, requests, step, encodedReply;
+let tokens, requests, terms, replied; // what is behind the terms of each: the step that it led to, and the reply
 
 // prepare makes all that is not to be measured, and calls everything once: one that refuses its token would be quick.
 async function prepare(env, said) {
   tokens = said;
-  edge = start(env);
-  const encoded = (list) => list.map((token) => encode(requestOf(token, theSegment)));
+  edge = new Instance(env);
+  terms = termsOf();
+  const composed = (list) => list.map((token) => questionOf(token, theSegment) + terms);
   const [token] = said.hs256;
   const parts = said.hs256.map((_, i) => segment("abc", i));
-  requests = { first: encoded(said.hs256), again: parts.map((key) => encode(requestOf(token, key))), eddsa: encoded(said.eddsa) };
-  encodedReply = encode(withoutEpoch);
-  ask(env, requestOf(token, theSegment), withEpoch); // from now on the video's epoch is known
-  write(edge, requests.first[0]);
-  step = read(edge, edge.decide()).message;
-  write(edge, requests.first[0], step, encode(withEpoch));
-  edge.respond();
-  write(edge, requests.first[0]);
-  step = read(edge, edge.decide()).message;
+  requests = { first: composed(said.hs256), again: parts.map((key) => questionOf(token, key) + terms), eddsa: composed(said.eddsa) };
+  ask(env, token, withEpoch); // from now on the video's epoch is known
+  const [request] = requests.first;
+  const decided = () => edge.read(edge.decide(edge.write(request))).said;
+  mustAnswer(edge.read(edge.respond(edge.write(terms + decided() + compose(withEpoch)))));
+  replied = decided() + compose(withoutEpoch);
   for (const name in calls) await calls[name](env, 1);
   return {};
 }
@@ -67,38 +63,35 @@ const calls = {
   decide_remembered: (_, times) => alone(requests.again, times),
   decide_eddsa: (_, times) => alone(requests.eddsa, times),
   decide_shim: (env, times) => {
-    for (let i = 0; i < times; i++) ask(env, requestOf(next(tokens.hs256), theSegment), withoutEpoch);
+    for (let i = 0; i < times; i++) ask(env, next(tokens.hs256), withoutEpoch);
   },
   decide_remembered_shim: (env, times) => {
-    for (let i = 0; i < times; i++) ask(env, requestOf(tokens.hs256[0], theSegment), withoutEpoch);
+    for (let i = 0; i < times; i++) ask(env, tokens.hs256[0], withoutEpoch);
   },
   jose: (env, times) => verified(joseOpens, env, tokens.hs256, times),
   jose_eddsa: (env, times) => verified(joseOpens, env, tokens.eddsa, times),
   hono: (env, times) => verified(honoOpens, env, tokens.hs256, times),
   instantiate: (env, times) => {
-    for (let i = 0; i < times; i++) start(env);
+    for (let i = 0; i < times; i++) new Instance(env);
   },
 };
 
-// alone calls the module as the shim does, but with messages that are there already, and reads no step.
+// alone calls the module as the shim does, but with requests that are composed already, and reads no step.
 function alone(requests, times) {
   let size;
   for (let i = 0; i < times; i++) {
-    const request = next(requests);
-    write(edge, request);
-    edge.decide();
-    write(edge, request, step, encodedReply);
-    size = edge.respond();
+    edge.decide(edge.write(next(requests)));
+    size = edge.respond(edge.write(terms + replied));
   }
-  if (times) mustAnswer(read(edge, size));
+  if (times) mustAnswer(edge.read(size));
 }
 
 // ask does what worker.mjs does with the module for one request.
-function ask(env, fields, reply) {
-  const request = encode(fields);
-  const { kind, message } = call("decide", env, request);
+function ask(env, token, reply) {
+  const terms = termsOf();
+  const { kind, said } = call("decide", env, questionOf(token, theSegment) + terms);
   if (kind !== "fetch") throw new Error("the module refused a token");
-  return mustAnswer(call("respond", env, request, message, encode(reply), undefined));
+  return mustAnswer(call("respond", env, terms + said + compose(reply)));
 }
 
 async function verified(opens, env, tokens, times) {
@@ -107,7 +100,7 @@ async function verified(opens, env, tokens, times) {
   }
 }
 
-function mustAnswer({ kind, fields: [status] }) {
+function mustAnswer({ kind, fields: [, status] }) {
   if (kind !== "answer" || status !== "200") throw new Error(`the module gave ${kind} ${status}`);
 }
 
@@ -118,13 +111,11 @@ const next = (list) => list[turn++ % list.length];
 let filled; // the instance whose memory is looked at
 
 function fill(env, tokens, from) {
-  if (from === 0) filled = start(env);
+  if (from === 0) filled = new Instance(env);
   for (const [i, token] of tokens.entries()) {
-    const request = encode(requestOf(token, segment("v" + (from + i), 1)));
-    write(filled, request);
-    const { message } = read(filled, filled.decide());
-    write(filled, request, message, encode(withEpoch));
-    mustAnswer(read(filled, filled.respond()));
+    const terms = termsOf();
+    const { said } = filled.read(filled.decide(filled.write(questionOf(token, segment("v" + (from + i), 1)) + terms)));
+    mustAnswer(filled.read(filled.respond(filled.write(terms + said + compose(withEpoch)))));
   }
   return filled.memory.buffer.byteLength;
 }

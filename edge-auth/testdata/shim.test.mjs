@@ -26,10 +26,7 @@ WebAssembly.Instance = function (module, imports) {
   instances++;
   const { exports } = new Instance(module, imports);
   memory = exports.memory;
-  const decide = () => {
-    if (sabotage) exports.reserve(3);
-    return exports.decide();
-  };
+  const decide = (size) => exports.decide(sabotage ? 3 : size);
   return { exports: { ...exports, decide } };
 };
 console.error = () => {};

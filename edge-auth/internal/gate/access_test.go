@@ -187,7 +187,7 @@ func TestAnEpochRevokesOlderTokens(t *testing.T) {
 			}
 		}
 	}
-	if step := g.Decide(r(newer), now+59); step.Fetch == nil || step.Fetch.Epoch != "" {
+	if step := g.Decide(r(newer), now+59); step.Fetch == nil || step.Fetch.Epoch != "" || step.Fetch.Token != "" {
 		t.Errorf("59 s later: %+v", step)
 	}
 	if step := g.Decide(r(newer), now+60); step.Fetch == nil || step.Fetch.Epoch != "epochs/abc" {

@@ -6,12 +6,14 @@ import (
 	"weir/edge-auth/internal/cmcd"
 	"weir/edge-auth/internal/object"
 	"weir/edge-auth/internal/playlist"
+	"weir/edge-auth/internal/scan"
 	"weir/edge-auth/internal/token"
 )
 
 // Decide admits a request at the time now, in Unix seconds, or answers why not.
 func (g *Gate) Decide(r Request, now int64) Step {
 	t := locate(r)
+	r.page = t.what == aPage
 	if isAPI(t.path) {
 		return g.forward(r, t.path)
 	}
@@ -52,6 +54,9 @@ func (g *Gate) decide(r Request, t target, now int64) Step {
 	fetch := t.fetch(r)
 	if !known {
 		fetch.Epoch = epochKey(object.VideoID(t.key))
+	}
+	if !known || fetch.Use == Rewrite {
+		fetch.Token = t.token
 	}
 	fetch.Private = t.via.header() != "" || len(claims.Rules) > 0
 	fetch.Vary = t.via.header()
@@ -243,18 +248,19 @@ func splitURL(url string) (path, query string) {
 	if scheme == "" || strings.ContainsAny(scheme, ":/?#") { // what was cut is in a path or a query (RFC 3986 section 3.1)
 		return "", ""
 	}
-	end := 0 // of the path; the token in it is long, so it is looked at once
-	for end < len(rest) && rest[end] != '?' && rest[end] != '#' {
-		end++
+	if i := scan.Index(rest, '#'); i >= 0 {
+		rest = rest[:i]
 	}
-	query, _, _ = strings.Cut(rest[end:], "#")
-	_, path = cutBefore(rest[:end], '/')
-	return path, strings.TrimPrefix(query, "?")
+	if i := scan.Index(rest, '?'); i >= 0 {
+		rest, query = rest[:i], rest[i+1:]
+	}
+	_, path = cutBefore(rest, '/')
+	return path, query
 }
 
 // cutBefore cuts text in front of the first separator, which stays with what follows.
 func cutBefore(text string, separator byte) (before, after string) {
-	i := strings.IndexByte(text, separator)
+	i := scan.Index(text, separator)
 	if i < 0 {
 		return text, ""
 	}

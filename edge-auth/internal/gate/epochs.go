@@ -66,7 +66,7 @@ func (g *Gate) learn(r Request, f Fetch, e Epoch, now int64) Step {
 	}
 	g.epochs.learn(object.VideoID(f.Key), since, now)
 	// The token was verified a moment ago. One that has expired since is not revoked.
-	if claims, err := g.known.verify(g.keys, locate(r).token, now); err == nil && claims.IssuedAt < since {
+	if claims, err := g.known.verify(g.keys, f.Token, now); err == nil && claims.IssuedAt < since {
 		return answer(tokenRevoked(r))
 	}
 	return Step{}

@@ -23,25 +23,30 @@ import (
 
 // Request is what the edge looks at in a request. A header that was not sent is empty.
 type Request struct {
-	Method string
-	URL    string // as it was sent, not normalised
+	// What is asked for, and by whom: only [Gate.Decide] looks at these.
 
-	Authorization     string
-	Cookie            string
+	URL           string // as it was sent, not normalised
+	Authorization string
+	Cookie        string
+	Referer       string
+	IP            string // of the client, as the network knows it
+	CMCD          string // the four CMCD headers, with commas between them
+
+	// How it is to be answered.
+
+	Method            string
+	Country           string // of the client's address, ISO 3166-1 alpha-2
 	Origin            string
-	Referer           string
 	Range             string
 	IfRange           string
 	IfMatch           string
 	IfNoneMatch       string
 	IfModifiedSince   string
 	IfUnmodifiedSince string
-	AcceptEncoding    string
-	CMCD              string // the four CMCD headers, with commas between them
 	Accept            string
+	AcceptEncoding    string
 
-	IP      string // of the client, as the network knows it
-	Country string // of that address, ISO 3166-1 alpha-2
+	page bool // it is for the page for people: noted by Decide and Respond
 }
 
 // Step is what to do next: one of the three is set.
@@ -66,6 +71,8 @@ type Fetch struct {
 	// Epoch is the key of the object that says which tokens of the video are revoked, to be read at the same time; "" if that
 	// is known.
 	Epoch string
+	// Token is the request's, if its epoch is to be read, or if it is to go into URIs.
+	Token string
 }
 
 // Op is a call of the bucket.

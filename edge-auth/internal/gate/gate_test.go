@@ -80,6 +80,8 @@ type answer struct {
 func exchange(t testing.TB, g *gate.Gate, b *bucket, r gate.Request) answer {
 	t.Helper()
 	step, part := g.Decide(r, now), ""
+	terms := r // this much of it is at hand then
+	terms.URL, terms.Authorization, terms.Cookie, terms.Referer, terms.IP, terms.CMCD = "", "", "", "", "", ""
 	for fetches := 0; step.Fetch != nil; fetches++ {
 		if fetches == 4 {
 			t.Fatalf("%+v: a fifth fetch", r)
@@ -93,7 +95,7 @@ func exchange(t testing.TB, g *gate.Gate, b *bucket, r gate.Request) answer {
 			}
 			b.epochs++
 		}
-		step = g.Respond(r, *step.Fetch, o, now)
+		step = g.Respond(terms, *step.Fetch, o, now)
 	}
 	got := answer{status: step.Answer.Status, header: map[string]string{}}
 	for _, h := range step.Answer.Headers {
@@ -158,6 +160,7 @@ func TestDecideFetches(t *testing.T) {
 			if step.Fetch == nil {
 				t.Fatalf("answered %+v", step.Answer)
 			}
+			c.want.Token = token // as long as the epoch is not known
 			if *step.Fetch != c.want {
 				t.Errorf("got %+v, want %+v", *step.Fetch, c.want)
 			}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync"
 
+	"weir/edge-auth/internal/scan"
 	"weir/edge-auth/internal/token"
 )
 
@@ -40,7 +41,7 @@ func (m *memory) verify(keys token.Keys, compact string, now int64) (token.Claim
 		m.known = make([]known, maxKnown)
 	}
 	k := &m.known[place(compact)]
-	if k.compact == compact {
+	if scan.Equal(k.compact, compact) {
 		return k.claims, k.claims.Check(now)
 	}
 	claims, err := keys.Verify(compact, now)

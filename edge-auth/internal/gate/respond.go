@@ -10,9 +10,10 @@ import (
 // of six seconds has 60 KB, and 400 KB with tokens. An isolate has 128 MB for everything.
 const maxPlaylist = 4 << 20
 
-// Respond goes on after a fetch that [Gate.Decide] or an earlier Respond asked for.
-// now is as with Decide.
+// Respond goes on after a fetch that [Gate.Decide] or an earlier Respond asked for. Of the request it looks at how it is to be
+// answered. now is as with Decide.
 func (g *Gate) Respond(r Request, f Fetch, o Object, now int64) Step {
+	r.page = f.Use == Show
 	if f.Epoch != "" {
 		if s := g.learn(r, f, o.Epoch, now); s.Answer != nil {
 			return g.share(r, s)
@@ -100,13 +101,13 @@ func rewritten(r Request, f Fetch, d description, o Object) Step {
 	if o.Size <= maxPlaylist && o.Size != int64(len(o.Body)) { // it was replaced while it was being asked for
 		return again(f, Get, f.Part)
 	}
-	t := locate(r)
-	length := playlist.Size(o.Body, t.class.Format, t.token)
+	format := object.ClassOf(f.Key).Format
+	length := playlist.Size(o.Body, format, f.Token)
 	if max(o.Size, length) > maxPlaylist {
 		return answer(failure(r, 500, "playlist_too_large", "The playlist is too large to carry a token in every "+
 			"URI. Put the token in the path: /t/{token}/videos/…."))
 	}
-	a := Answer{Status: 200, Body: TextBody, Text: o.Body, Format: t.class.Format, Token: t.token, Headers: d.all(length), Gzip: d.gzip}
+	a := Answer{Status: 200, Body: TextBody, Text: o.Body, Format: format, Token: f.Token, Headers: d.all(length), Gzip: d.gzip}
 	return answer(a.withoutBodyIf(r.Method == "HEAD"))
 }
 

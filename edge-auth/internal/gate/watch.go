@@ -38,9 +38,7 @@ func advice(status int, code string) string {
 }
 
 // takesPage reports whether an error is to be a page: browsers say that they take HTML, programs do not.
-func takesPage(r Request) bool {
-	return strings.Contains(r.Accept, "text/html") && locate(r).what == aPage
-}
+func takesPage(r Request) bool { return r.page && strings.Contains(r.Accept, "text/html") }
 
 // pageHeaders are those of a page, in addition to what every answer has.
 func (g *Gate) pageHeaders() []Header {

@@ -23,37 +23,47 @@ const (
 	minute = 60
 )
 
-// types maps a name's extension to its media type. The edge's table wins over the type that was stored: R2
-// guesses one from the body for objects that others wrote without a type.
-var types = map[string]string{
-	"m3u8": "application/vnd.apple.mpegurl", // RFC 8216 section 10
-	"mpd":  "application/dash+xml",
-	"m4s":  "video/iso.segment", // ISO/IEC 23009-1
-	"mp4":  "video/mp4",
-	"m4a":  "audio/mp4",
-	"ts":   "video/mp2t",
-	"vtt":  "text/vtt",
-	"json": "application/json",
-	"jpg":  "image/jpeg",
-	"jpeg": "image/jpeg",
-	"png":  "image/png",
-	"webp": "image/webp",
+// mediaType is the media type of objects whose names have an extension. The edge's table wins over the type that was stored: R2
+// guesses one from the body for objects that others wrote without a type. One that is not in the table is served as bytes, never
+// as what a browser would run.
+func mediaType(extension string) string {
+	switch extension {
+	case "m3u8":
+		return "application/vnd.apple.mpegurl" // RFC 8216 section 10
+	case "mpd":
+		return "application/dash+xml"
+	case "m4s":
+		return "video/iso.segment" // ISO/IEC 23009-1
+	case "mp4":
+		return "video/mp4"
+	case "m4a":
+		return "audio/mp4"
+	case "ts":
+		return "video/mp2t"
+	case "vtt":
+		return "text/vtt"
+	case "json":
+		return "application/json"
+	case "jpg", "jpeg":
+		return "image/jpeg"
+	case "png":
+		return "image/png"
+	case "webp":
+		return "image/webp"
+	}
+	return "application/octet-stream"
 }
 
 // ClassOf gives the class of the object with this key. Init and media segments carry a hash of their content
 // in their names, so caches may keep them for ever; everything else may be written again under its name and
-// is asked for after a minute. A type that is not in the table is served as bytes, never as what a browser
-// would run.
+// is asked for after a minute.
 func ClassOf(key string) Class {
 	name := key[strings.LastIndexByte(key, '/')+1:]
 	extension := ""
 	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
 		extension = name[dot+1:]
 	}
-	class := Class{Type: types[extension], MaxAge: minute}
-	if class.Type == "" {
-		class.Type = "application/octet-stream"
-	}
+	class := Class{Type: mediaType(extension), MaxAge: minute}
 	switch {
 	case extension == "m3u8":
 		class.Format = playlist.HLS

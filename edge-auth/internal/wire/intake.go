@@ -7,7 +7,7 @@ import "weir/edge-auth/internal/intake"
 //	action, key, time, attempts, WEBHOOK_URL, API_KEY, then of the last request its video_id and "1" if it replaces,
 //	then status, Retry-After, time of the job and error code of its answer
 func ReadIntake(message []byte) (n intake.Notification, s intake.Settings, sent intake.Request, r intake.Reply, ok bool) {
-	f := fields{rest: message}
+	f := read(message)
 	n = intake.Notification{Action: f.text(), Key: f.text(), Time: f.number(), Attempts: f.number()}
 	s = intake.Settings{WebhookURL: f.text(), APIKey: f.text()}
 	sent = intake.Request{VideoID: f.text(), Replace: f.text() == set}

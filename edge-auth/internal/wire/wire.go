@@ -2,13 +2,15 @@
 // behind it, which is in no URL, no header and no setting. What follows the last field is bytes. Numbers are in decimal.
 //
 //	to configure: TOKEN_KEYS, ALLOWED_ORIGINS, ENCRYPTION_KEY, CACHE, LOG_SAMPLE, TRANSCODER_URL
-//	to decide:    now, method, URL, IP, country, Authorization, Cookie, Origin, Referer, Range, If-Range, If-Match,
-//	              If-None-Match, If-Modified-Since, If-Unmodified-Since, Accept, Accept-Encoding, CMCD
-//	to respond:   the same, then the step's, then outcome, size, ETag, modified, Cache-Control, the epoch's outcome and
+//	to decide:    URL, Authorization, Cookie, Referer, IP, CMCD, then the terms
+//	the terms:    now, method, country, Origin, Range, If-Range, If-Match, If-None-Match, If-Modified-Since,
+//	              If-Unmodified-Since, Accept, Accept-Encoding
+//	to respond:   the terms, then the step's, then outcome, size, ETag, modified, Cache-Control, the epoch's outcome and
 //	              text; behind them the body
+//	unanswered:   the terms
 //	to keep:      the key of an object, and the Cache-Control that it was stored with
 //	a step:       "fetch", key, op, offset, length, suffix, use, cache, "1" if it is private, the header that it depends on,
-//	              CMCD, the epoch's key
+//	              CMCD, the epoch's key, the token
 //	or:           "answer", status, body, "1" if it is to be compressed, key, code, the number of points, the points, then name
 //	              and value of each header; behind them the text
 //	or:           "forward", URL, limit
@@ -21,12 +23,12 @@
 package wire
 
 import (
-	"bytes"
 	"unsafe"
 
 	"weir/edge-auth/internal/decimal"
 	"weir/edge-auth/internal/gate"
 	"weir/edge-auth/internal/playlist"
+	"weir/edge-auth/internal/scan"
 )
 
 // The kinds of a step.
@@ -39,22 +41,30 @@ const (
 
 // ReadConfig reads the message to configure, and copies it: settings last.
 func ReadConfig(message []byte) (c gate.Config, ok bool) {
-	f := fields{rest: bytes.Clone(message)}
+	f := fields{rest: string(message)}
 	c = gate.Config{TokenKeys: f.text(), AllowedOrigins: f.text(), EncryptionKey: f.text(), Cache: f.text(), LogSample: f.text(), TranscoderURL: f.text()}
 	return c, f.ended()
 }
 
 // ReadRequest reads the message to decide: a request, and the time in Unix seconds.
 func ReadRequest(message []byte) (r gate.Request, now int64, ok bool) {
-	f := fields{rest: message}
-	r, now = f.request()
+	f := read(message)
+	r = gate.Request{URL: f.text(), Authorization: f.text(), Cookie: f.text(), Referer: f.text(), IP: f.text(), CMCD: f.text()}
+	now = f.terms(&r)
 	return r, now, f.ended()
 }
 
-// ReadReply reads the message to respond: a request, what was fetched for it, and what the bucket said.
+// ReadTerms reads the terms of a request that was not answered.
+func ReadTerms(message []byte) (r gate.Request, ok bool) {
+	f := read(message)
+	f.terms(&r)
+	return r, f.ended()
+}
+
+// ReadReply reads the message to respond: the terms of a request, what was fetched for it, and what the bucket said.
 func ReadReply(message []byte) (r gate.Request, fetch gate.Fetch, o gate.Object, now int64, ok bool) {
-	f := fields{rest: message}
-	r, now = f.request()
+	f := read(message)
+	now = f.terms(&r)
 	if f.text() != fetchStep {
 		return r, fetch, o, now, false
 	}
@@ -68,6 +78,7 @@ func ReadReply(message []byte) (r gate.Request, fetch gate.Fetch, o gate.Object,
 		Vary:    f.text(),
 		CMCD:    f.text(),
 		Epoch:   f.text(),
+		Token:   f.text(),
 	}
 	o = gate.Object{
 		Outcome:      gate.Outcome(f.text()),
@@ -77,13 +88,13 @@ func ReadReply(message []byte) (r gate.Request, fetch gate.Fetch, o gate.Object,
 		CacheControl: f.text(),
 		Epoch:        gate.Epoch{Outcome: gate.Outcome(f.text()), Text: f.text()},
 	}
-	o.Body = f.rest // not above: in which order it would be read there is not said
+	o.Body = message[len(message)-len(f.rest):] // not above: in which order it would be read there is not said
 	return r, fetch, o, now, !f.broken
 }
 
 // ReadKeep reads the message to keep.
 func ReadKeep(message []byte) (key, stored string, ok bool) {
-	f := fields{rest: message}
+	f := read(message)
 	key, stored = f.text(), f.text()
 	return key, stored, f.ended()
 }
@@ -110,7 +121,8 @@ func AppendStep(to []byte, s gate.Step) (message []byte, text int) {
 		to = appendFlag(to, s.Fetch.Private)
 		to = appendField(to, s.Fetch.Vary)
 		to = appendField(to, s.Fetch.CMCD)
-		return appendField(to, s.Fetch.Epoch), 0
+		to = appendField(to, s.Fetch.Epoch)
+		return appendField(to, s.Fetch.Token), 0
 	}
 	if s.Forward != nil {
 		to = appendField(to, forwardStep)
@@ -174,44 +186,41 @@ func appendNumber(to []byte, n int64) []byte {
 // fields are read from the front of a message one by one. After one that is not there or not of its kind, the message is
 // broken.
 type fields struct {
-	rest   []byte
+	rest   string
 	broken bool
 }
 
-// request reads what both messages begin with. Go evaluates the calls in the order in which they are written.
-func (f *fields) request() (gate.Request, int64) {
-	now := f.number()
-	return gate.Request{
-		Method:            f.text(),
-		URL:               f.text(),
-		IP:                f.text(),
-		Country:           f.text(),
-		Authorization:     f.text(),
-		Cookie:            f.text(),
-		Origin:            f.text(),
-		Referer:           f.text(),
-		Range:             f.text(),
-		IfRange:           f.text(),
-		IfMatch:           f.text(),
-		IfNoneMatch:       f.text(),
-		IfModifiedSince:   f.text(),
-		IfUnmodifiedSince: f.text(),
-		Accept:            f.text(),
-		AcceptEncoding:    f.text(),
-		CMCD:              f.text(),
-	}, now
+// read begins to read a message, and does not copy it: see the package's comment.
+func read(message []byte) fields {
+	return fields{rest: unsafe.String(unsafe.SliceData(message), len(message))} //nolint:gosec // as its comment says
+}
+
+// terms reads what the messages about a request have in common, and gives the time.
+func (f *fields) terms(r *gate.Request) (now int64) {
+	now = f.number()
+	r.Method = f.text()
+	r.Country = f.text()
+	r.Origin = f.text()
+	r.Range = f.text()
+	r.IfRange = f.text()
+	r.IfMatch = f.text()
+	r.IfNoneMatch = f.text()
+	r.IfModifiedSince = f.text()
+	r.IfUnmodifiedSince = f.text()
+	r.Accept = f.text()
+	r.AcceptEncoding = f.text()
+	return now
 }
 
 func (f *fields) text() string {
-	for i, c := range f.rest {
-		if c == 0 {
-			field := unsafe.String(unsafe.SliceData(f.rest), i) //nolint:gosec // no copy: see the package's comment
-			f.rest = f.rest[i+1:]
-			return field
-		}
+	i := scan.Index(f.rest, 0)
+	if i < 0 {
+		f.rest, f.broken = "", true
+		return ""
 	}
-	f.rest, f.broken = nil, true
-	return ""
+	field := f.rest[:i]
+	f.rest = f.rest[i+1:]
+	return field
 }
 
 func (f *fields) number() int64 {

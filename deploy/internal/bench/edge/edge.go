@@ -54,10 +54,11 @@ type Result struct {
 	MemoryLast  float64 `json:"memory_kb_after_1m,omitempty"` // of a full run
 	MemoryFlat  *bool   `json:"memory_flat,omitempty"`        // whether it stayed the same after the first 10,000 requests
 
-	// Rates by the size of the object, and again what stands for all: of the Worker to the one without a check.
+	// Rates by what is asked for, and again what stands for all: of the Worker to the one without a check.
 	Rates          map[string]Rates `json:"rates,omitempty"`
-	RatioBare      float64          `json:"rps_ratio_bare,omitempty"` // of 200 KB, a segment
+	RatioBare      float64          `json:"rps_ratio_bare,omitempty"` // of 200 KB, a segment, for some viewers
 	RatioBareSmall float64          `json:"rps_ratio_bare_small,omitempty"`
+	RatioBareNew   float64          `json:"rps_ratio_bare_new,omitempty"` // of a segment, each time for another viewer
 
 	Load string `json:"load"` // of the machine, 1 minute, before and after: what else ran, and the measurement
 }

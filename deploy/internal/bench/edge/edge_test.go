@@ -27,7 +27,7 @@ func TestShortRunMeasures(t *testing.T) {
 		t.Fatalf("last line %q: %v", lines[len(lines)-1], err)
 	}
 	positive(t, reflect.ValueOf(r), "MemoryLast") // a million requests take too long here
-	if len(r.Rates) != 2 || r.MemoryFlat == nil {
+	if len(r.Rates) != 3 || r.MemoryFlat == nil {
 		t.Errorf("result %+v", r)
 	}
 	for _, rates := range r.Rates {

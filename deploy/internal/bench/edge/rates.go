@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -26,16 +28,19 @@ const (
 const (
 	// connections ask at the same time, each one request after the other.
 	connections = 16
-	// longBlock and shortBlock are how long one Worker is asked at a stretch.
-	longBlock, shortBlock = 2 * time.Second, 100 * time.Millisecond
-	// manyTurns and fewTurns are how often each Worker has its turn.
-	manyTurns, fewTurns = 12, 2
+	// requests is how many a Worker gets at a stretch: so few, because two stretches of the same work that are a second apart differ by
+	// a tenth on a machine that others use too, and neighbours of 50 ms hardly.
+	requests = 64
+	// manyTurns and fewTurns are how often each Worker has its turn, after warmTurns that do not count.
+	manyTurns, fewTurns, warmTurns = 300, 2, 20
+	// someViewers have a token each, as the viewers of an isolate have.
+	someViewers = 64
 	// replyTimeout is for one answer.
 	replyTimeout = 30 * time.Second
 )
 
 // Rates are requests a second over loopback, by the Worker: ours, one without a check, and one with jose; and what one
-// request takes of workerd, in µs of CPU time. All are medians, and the ratios are of neighbouring blocks.
+// request takes of workerd, in µs of CPU time. All are medians, and the ratios are of neighbouring turns.
 type Rates struct {
 	Weir      float64 `json:"rps_weir"`
 	Bare      float64 `json:"rps_bare"`
@@ -47,65 +52,90 @@ type Rates struct {
 	RatioJose float64 `json:"rps_ratio_jose"` // of Weir to Jose
 }
 
-// subject is a Worker that is asked, and what came of each of its blocks.
+// subject is a Worker that is asked, on connections that stay open, and what came of each of its turns.
 type subject struct {
 	name, origin string
+	open         []*connection
 	rates, cpu   []float64
 }
 
 // rates measures requests by turns.
 func (b *bench) rates(ctx context.Context, s *server) error {
-	turns, block := manyTurns, longBlock
-	if b.opts.Short {
-		turns, block = fewTurns, shortBlock
-	}
-	tokens, err := b.signer.tokens(b.tokens(), false, func(int) string { return "videos/abc" })
-	if err != nil {
-		return err
-	}
 	b.result.Rates = map[string]Rates{}
-	for _, object := range []struct {
+	for _, load := range []struct {
 		name, key string
+		viewers   int
 		ratio     *float64
-	}{{"200KB", segmentKey, &b.result.RatioBare}, {"2KB", smallKey, &b.result.RatioBareSmall}} {
-		bare := &subject{name: "bare", origin: s.addresses.Bare}
-		weir := &subject{name: "Weir", origin: s.addresses.Weir}
-		jose := &subject{name: "jose", origin: s.addresses.Jose}
-		paths := make([]string, len(tokens))
-		for i, token := range tokens {
-			paths[i] = "/t/" + token + "/" + object.key
-		}
-		if err := s.alike(ctx, paths[0], bare, weir, jose); err != nil {
+	}{
+		{"200KB", segmentKey, someViewers, &b.result.RatioBare},
+		{"2KB", smallKey, someViewers, &b.result.RatioBareSmall},
+		{"200KB, every token new", segmentKey, b.tokens(), &b.result.RatioBareNew},
+	} {
+		tokens, err := b.signer.tokens(load.viewers, false, func(int) string { return "videos/abc" })
+		if err != nil {
 			return err
 		}
-		order := []*subject{bare, weir, jose}
-		for turn := range 1 + turns {
-			for _, subject := range order {
-				rate, cpu, err := s.block(ctx, subject.origin, paths, objects[object.key], block)
-				if err != nil {
-					return fmt.Errorf("ask %s: %w", subject.name, err)
-				}
-				if turn > 0 { // the first warms up
-					subject.rates, subject.cpu = append(subject.rates, rate), append(subject.cpu, cpu)
-				}
-			}
-			order = append(order[1:], order[0]) // each comes after each other one, and never after itself
+		paths := make([]string, len(tokens))
+		for i, token := range tokens {
+			paths[i] = "/t/" + token + "/" + load.key
 		}
-		toBare, toJose := ratios(weir.rates, bare.rates), ratios(weir.rates, jose.rates)
-		for _, subject := range []*subject{bare, weir, jose} {
-			b.row(object.name+", "+subject.name, "%s requests a second, %s µs each", spreadOf(subject.rates).text(0), spreadOf(subject.cpu).text(0))
+		result, err := b.compare(ctx, s, load.name, paths, objects[load.key])
+		if err != nil {
+			return err
 		}
-		b.row(object.name+", Weir to bare", "%s times the requests", toBare.text(3))
-		b.row(object.name+", Weir to jose", "%s times the requests", toJose.text(3))
-		*object.ratio = rounded(toBare.median, 3)
-		median := func(values []float64) float64 { return rounded(spreadOf(values).median, 0) }
-		b.result.Rates[object.name] = Rates{
-			Weir: median(weir.rates), Bare: median(bare.rates), Jose: median(jose.rates),
-			WeirCPU: median(weir.cpu), BareCPU: median(bare.cpu), JoseCPU: median(jose.cpu),
-			RatioBare: rounded(toBare.median, 3), RatioJose: rounded(toJose.median, 3),
-		}
+		b.result.Rates[load.name], *load.ratio = result, result.RatioBare
 	}
 	return nil
+}
+
+// compare asks all of the Workers for the paths, whose objects have size bytes.
+func (b *bench) compare(ctx context.Context, s *server, name string, paths []string, size int) (_ Rates, err error) {
+	bare := &subject{name: "bare", origin: s.addresses.Bare}
+	weir := &subject{name: "Weir", origin: s.addresses.Weir}
+	jose := &subject{name: "jose", origin: s.addresses.Jose}
+	subjects := []*subject{bare, weir, jose}
+	if err := s.alike(ctx, paths[0], subjects...); err != nil {
+		return Rates{}, err
+	}
+	defer func() {
+		for _, subject := range subjects {
+			err = errors.Join(err, subject.hangUp())
+		}
+	}()
+	for _, subject := range subjects {
+		if err := subject.dial(ctx); err != nil {
+			return Rates{}, err
+		}
+	}
+	turns, warm := manyTurns, warmTurns
+	if b.opts.Short {
+		turns, warm = fewTurns, 1
+	}
+	order := slices.Clone(subjects)
+	for turn := range warm + turns {
+		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		for _, subject := range order {
+			rate, cpu, err := s.turn(ctx, subject, paths, size)
+			if err != nil {
+				return Rates{}, fmt.Errorf("ask %s: %w", subject.name, err)
+			}
+			if turn >= warm {
+				subject.rates, subject.cpu = append(subject.rates, rate), append(subject.cpu, cpu)
+			}
+		}
+	}
+	toBare, toJose := ratios(weir.rates, bare.rates), ratios(weir.rates, jose.rates)
+	for _, subject := range subjects {
+		b.row(name+", "+subject.name, "%s requests a second, %s µs each", spreadOf(subject.rates).text(0), spreadOf(subject.cpu).text(0))
+	}
+	b.row(name+", Weir to bare", "%s times the requests", toBare.text(3))
+	b.row(name+", Weir to jose", "%s times the requests", toJose.text(3))
+	median := func(values []float64) float64 { return rounded(spreadOf(values).median, 0) }
+	return Rates{
+		Weir: median(weir.rates), Bare: median(bare.rates), Jose: median(jose.rates),
+		WeirCPU: median(weir.cpu), BareCPU: median(bare.cpu), JoseCPU: median(jose.cpu),
+		RatioBare: rounded(toBare.median, 3), RatioJose: rounded(toJose.median, 3),
+	}, nil
 }
 
 func ratios(of, to []float64) spread {
@@ -143,29 +173,20 @@ func (s *server) alike(ctx context.Context, path string, subjects ...*subject) e
 	return nil
 }
 
-// block asks a Worker for the paths in turn, on all connections, and gives the requests a second, and the µs of CPU time that each
-// took.
-func (s *server) block(ctx context.Context, origin string, paths []string, size int, length time.Duration) (rate, cpu float64, err error) {
-	host := strings.TrimPrefix(origin, "http://")
+// turn asks a Worker for the paths in turn, on all of its connections, and gives the requests a second, and the µs of CPU time that
+// each took.
+func (s *server) turn(ctx context.Context, asked *subject, paths []string, size int) (rate, cpu float64, err error) {
 	cpuBefore, err := s.cpu()
 	if err != nil {
 		return 0, 0, err
 	}
-	var count atomic.Int64
-	began := time.Now()
+	var sent atomic.Int64
+	began, first := time.Now(), len(asked.rates)*requests
 	group, ctx := errgroup.WithContext(ctx)
-	for range connections {
+	for _, c := range asked.open {
 		group.Go(func() error {
-			var dialer net.Dialer
-			conn, err := dialer.DialContext(ctx, "tcp", host)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = conn.Close() }()
-			in := bufio.NewReaderSize(conn, 64<<10)
-			for time.Since(began) < length && ctx.Err() == nil {
-				path := paths[int(count.Add(1))%len(paths)]
-				if err := request(conn, in, host, path, size); err != nil {
+			for n := int(sent.Add(1)); n <= requests && ctx.Err() == nil; n = int(sent.Add(1)) {
+				if err := c.get(paths[(first+n)%len(paths)], size); err != nil {
 					return err
 				}
 			}
@@ -177,20 +198,47 @@ func (s *server) block(ctx context.Context, origin string, paths []string, size 
 	}
 	took := time.Since(began)
 	cpuAfter, err := s.cpu()
-	n := float64(count.Load())
-	return n / took.Seconds(), float64((cpuAfter - cpuBefore).Microseconds()) / n, err
+	return requests / took.Seconds(), float64((cpuAfter - cpuBefore).Microseconds()) / requests, err
 }
 
-// request asks for a path as a player does and reads all of the answer, which has size bytes.
-func request(conn net.Conn, in *bufio.Reader, host, path string, size int) error {
-	if err := conn.SetDeadline(time.Now().Add(replyTimeout)); err != nil {
+// connection is one to a Worker.
+type connection struct {
+	net.Conn
+	in   *bufio.Reader
+	host string
+}
+
+func (s *subject) dial(ctx context.Context) error {
+	host := strings.TrimPrefix(s.origin, "http://")
+	for range connections {
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(ctx, "tcp", host)
+		if err != nil {
+			return err
+		}
+		s.open = append(s.open, &connection{conn, bufio.NewReaderSize(conn, 64<<10), host})
+	}
+	return nil
+}
+
+func (s *subject) hangUp() error {
+	var err error
+	for _, c := range s.open {
+		err = errors.Join(err, c.Close())
+	}
+	return err
+}
+
+// get asks for a path as a player does and reads all of the answer, which has size bytes.
+func (c *connection) get(path string, size int) error {
+	if err := c.SetDeadline(time.Now().Add(replyTimeout)); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: "+host+"\r\nAccept: */*\r\n"+
+	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: "+c.host+"\r\nAccept: */*\r\n"+
 		"Origin: https://www.example.com\r\nReferer: https://www.example.com/\r\n\r\n"); err != nil {
 		return err
 	}
-	resp, err := http.ReadResponse(in, nil)
+	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
 		return err
 	}
