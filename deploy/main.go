@@ -7,6 +7,7 @@
 //	deploy verify [--url URL]        hold a deployment to the Worker's specification
 //	deploy chaos                     break it as machines break, and see what it keeps
 //	deploy bench                     measure how quick it is, how it scales and what it needs
+//	deploy bench-picture             compare it with the command lines that people write
 //	deploy bench-edge                measure what the Worker takes
 //
 // Flags come before operands. It ends with 0, with 2 if it was called wrongly, and with 1 if something failed.

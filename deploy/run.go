@@ -17,6 +17,7 @@ import (
 
 	"weir/deploy/internal/bench"
 	"weir/deploy/internal/bench/edge"
+	"weir/deploy/internal/bench/picture"
 	"weir/deploy/internal/chaos"
 	"weir/deploy/internal/demo"
 	"weir/deploy/internal/setup"
@@ -45,6 +46,10 @@ const usage = `usage: deploy COMMAND
   bench [--short]        measure how quick it is, how it scales and what it needs; print RESULT {json}
                          both: --transcoder FILE  another binary than the checkout's
                                --log FILE         what the transcoders say
+  bench-picture [--short] compare it with the command lines that people write: time, bytes, quality; print RESULT {json}
+                         --only A,B     these clips alone
+                         --chart FILE   draw the time and the bytes, as an SVG
+                         --transcoder FILE, --log FILE  as with bench
   bench-edge [--short]   measure what the Worker takes, beside what people would use instead; print RESULT {json}
                          --only A,B     these measurements alone
                          --log FILE     what workerd says
@@ -116,6 +121,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		do = chaosCommand(ctx, flags, stdout)
 	case "bench":
 		do = benchCommand(ctx, flags, stdout)
+	case "bench-picture":
+		do = benchPictureCommand(ctx, flags, stdout)
 	case "bench-edge":
 		do = benchEdgeCommand(ctx, flags, stdout)
 	case "help", "-h", "--help":
@@ -181,6 +188,16 @@ func benchCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) fu
 	return func() error {
 		return logged(*logFile, func(log io.Writer) error {
 			return bench.Run(ctx, bench.Options{Short: *short, Only: *only, Transcoder: *transcoder, Log: log}, stdout)
+		})
+	}
+}
+
+func benchPictureCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) func() error {
+	short, only := flags.Bool("short", false, ""), list(flags, "only", picture.Clips())
+	chart, transcoder, logFile := flags.String("chart", "", ""), flags.String("transcoder", "", ""), flags.String("log", "", "")
+	return func() error {
+		return logged(*logFile, func(log io.Writer) error {
+			return picture.Run(ctx, picture.Options{Short: *short, Only: *only, Chart: *chart, Transcoder: *transcoder, Log: log}, stdout)
 		})
 	}
 }

@@ -242,6 +242,13 @@ func (n *Node) Memory() (now, peak int64, err error) {
 	return memory(n.pid)
 }
 
+// CPU is the processor time that the process has used, and those of its children that have ended.
+func (n *Node) CPU() (time.Duration, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return cpu(n.pid)
+}
+
 // Stop ends the process in order. It may be called at any time.
 func (n *Node) Stop() error {
 	n.mu.Lock()

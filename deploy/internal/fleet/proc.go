@@ -146,6 +146,30 @@ func bury(pids []int) (survivors []int) {
 	return survivors
 }
 
+// clockTicks is Linux's USER_HZ, the same on all of Go's architectures.
+const clockTicks = 100
+
+// cpu returns the processor time of a process and of its children that were waited for (proc(5), utime to cstime).
+func cpu(pid int) (time.Duration, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the processor time of process %d: %w", pid, err)
+	}
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if len(fields) < 15 {
+		return 0, fmt.Errorf("read the processor time of process %d: it is not in %q", pid, data)
+	}
+	ticks := int64(0)
+	for _, field := range fields[11:15] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the processor time of process %d: %w", pid, err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * (time.Second / clockTicks), nil
+}
+
 // memory returns a process's resident memory now and at its peak, in bytes.
 func memory(pid int) (now, peak int64, err error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -31,6 +31,7 @@ type Video struct {
 	ID       string  `json:"video_id"`
 	State    string  `json:"state"`    // queued, processing, playable, processed or failed
 	Progress float64 `json:"progress"` // percent
+	Bytes    int64   `json:"bytes"`    // of all segments, once it is processed
 	Error    struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
