@@ -36,6 +36,7 @@ type Config struct {
 	Preset              string
 	Tasks               int
 	TaskMemory          int64
+	Sandbox             Sandbox
 }
 
 // Role is what a node does.
@@ -46,6 +47,15 @@ const (
 	All    Role = "all"
 	API    Role = "api"    // takes requests
 	Worker Role = "worker" // does the work
+)
+
+// Sandbox tells whether ffmpeg must be confined.
+type Sandbox string
+
+// The settings of the sandbox.
+const (
+	Required Sandbox = "required" // or the transcoder does not start
+	Off      Sandbox = "off"      // where the kernel cannot do it, and something else keeps the transcoder apart
 )
 
 // Secret is a text that does not show itself.
@@ -94,6 +104,7 @@ func loadConfig(getenv func(string) string) (Config, error) {
 		Preset:     parse(&v, "X264_PRESET", v.text("X264_PRESET", "veryfast"), parsePreset),
 		Tasks:      parse(&v, "TASKS", v.text("TASKS", strconv.Itoa(runtime.NumCPU())), parseTasks),
 		TaskMemory: parse(&v, "TASK_MEMORY", v.text("TASK_MEMORY", "8G"), parseBytes),
+		Sandbox:    parse(&v, "FFMPEG_SANDBOX", v.text("FFMPEG_SANDBOX", string(Required)), parseSandbox),
 	}
 	if c.Role != All && c.Queue.URL == "" {
 		v.problems = append(v.problems, fmt.Errorf("ROLE=%s needs NATS_URL: a queue that nodes share", c.Role))
@@ -173,6 +184,13 @@ func parseRole(s string) (Role, error) {
 		return r, nil
 	}
 	return "", fmt.Errorf("must be %s, %s or %s", All, API, Worker)
+}
+
+func parseSandbox(s string) (Sandbox, error) {
+	if b := Sandbox(s); b == Required || b == Off {
+		return b, nil
+	}
+	return "", fmt.Errorf("must be %s or %s", Required, Off)
 }
 
 func parseReplicas(s string) (int, error) {

@@ -85,6 +85,12 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		if w.Tools, err = ffmpeg.Find(config.TaskMemory); err != nil {
 			return err
 		}
+		if w.Tools.Unconfined = config.Sandbox == Off; w.Tools.Unconfined {
+			log.Warn("ffmpeg is not confined: whoever takes it over with a video has the rights of the transcoder")
+		}
+		if err := w.Tools.Check(ctx); err != nil {
+			return fmt.Errorf("%w\nWith FFMPEG_SANDBOX=off it starts all the same, and an upload that takes over ffmpeg has all that the transcoder has.", err)
+		}
 		w.Encoder = encode.Encoder{Tools: w.Tools, Preset: config.Preset}
 		if w.Sources, err = source.Listen(ctx, bucket, config.Scratch, log); err != nil {
 			return err

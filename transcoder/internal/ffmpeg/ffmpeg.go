@@ -1,8 +1,8 @@
 // Package ffmpeg runs FFmpeg's programs; it is the only package that starts processes.
 //
 // A process gets an argument vector that Weir wrote (never a shell, never text from outside), an empty environment, its own
-// process group and no standard input. The kernel bounds its memory and refuses it every write to a file. It ends with its
-// context, with its parent, when its time is over, or when it makes no progress for a minute, and nothing of its group
+// process group and no standard input. It is in a box (package box): it reads no file but its own libraries, writes none,
+// connects to nothing but the port that its input is served on, and starts nothing. It ends with its context, with its parent, when its time is over, or when it makes no progress for a minute, and nothing of its group
 // outlives the call. Start at [Tools.Run]; [Input] holds the arguments that every reader of an upload shares. What to
 // encode is the business of the caller.
 package ffmpeg
@@ -13,10 +13,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -24,6 +26,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"weir/transcoder/internal/box"
 )
 
 const (
@@ -42,6 +46,9 @@ type Tools struct {
 	ffmpeg, ffprobe string
 	// Memory is the address space of one process in bytes. A program that wants more fails.
 	Memory int64
+	// Unconfined processes are limited but can read, write and reach whatever the transcoder can: for kernels without
+	// Landlock.
+	Unconfined bool
 }
 
 // Find looks for ffmpeg and ffprobe on the PATH. Each process gets memory bytes of address space; see [DefaultMemory].
@@ -57,7 +64,31 @@ func Find(memory int64) (Tools, error) {
 	if err != nil {
 		return Tools{}, errors.New("ffprobe is not on the PATH: it comes with ffmpeg")
 	}
+	if ffmpeg, err = filepath.Abs(ffmpeg); err != nil {
+		return Tools{}, err
+	}
+	if ffprobe, err = filepath.Abs(ffprobe); err != nil {
+		return Tools{}, err
+	}
 	return Tools{ffmpeg: ffmpeg, ffprobe: ffprobe, Memory: memory}, nil
+}
+
+// Check tells whether the programs run here, in their box: better at the start than at the first video.
+func (t Tools) Check(ctx context.Context) error {
+	if !t.Unconfined {
+		if err := box.Check(); err != nil {
+			return fmt.Errorf("ffmpeg cannot be confined here: %w", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	for _, program := range []string{t.ffmpeg, t.ffprobe} {
+		if err := t.run(ctx, program, []string{"-loglevel", "error", "-version"}, 0, &process{}, io.Discard, nil); err != nil {
+			return fmt.Errorf("%s does not run in its box, where it has %d bytes of memory and reads only itself and the libraries of the system: %w",
+				program, t.Memory, err)
+		}
+	}
+	return nil
 }
 
 // Error is a program that failed by itself: not because it was told to end.
@@ -98,11 +129,11 @@ func (t Tools) Run(
 
 	var p pipes
 	defer p.close()
-	args := append([]string{
+	args := slices.Concat([]string{
 		"-nostdin", "-hide_banner",
 		"-loglevel", "error",
 		"-progress", p.add(), "-stats_period", "0.5",
-	}, input...)
+	}, bounds(), input)
 	for _, o := range outputs {
 		args = append(args, o.Args...)
 		args = append(args, p.add())
@@ -153,7 +184,8 @@ func (t Tools) Probe(ctx context.Context, args []string) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, errStalled)
 	defer cancel()
 	var out bytes.Buffer
-	err := t.run(ctx, t.ffprobe, append([]string{"-hide_banner", "-loglevel", "error"}, args...), 0, &process{}, &out, nil)
+	args = slices.Concat([]string{"-hide_banner", "-loglevel", "error"}, bounds(), args)
+	err := t.run(ctx, t.ffprobe, args, 0, &process{}, &out, nil)
 	return out.Bytes(), err
 }
 
@@ -173,32 +205,40 @@ func (t Tools) run(
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "HOME=/nonexistent"}
+	said, report, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("open a pipe for the box: %w", err)
+	}
+	defer said.Close()
+	defer report.Close()
+	b := box.Box{Memory: t.Memory, Nice: nice, Port: port(args), Report: 3 + len(files), Open: t.Unconfined}
+
+	cmd := exec.CommandContext(ctx, box.Self)
+	cmd.Args = b.Args(program, args)
+	cmd.Env = []string{} // not the transcoder's, which has keys in it
+	cmd.Dir = "/"
 	cmd.Stdout = stdout
 	stderr := &tail{limit: stderrTail}
 	cmd.Stderr = stderr
-	cmd.ExtraFiles = files
+	cmd.ExtraFiles = append(slices.Clone(files), report)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	kill := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	ended := false // by the context; the call that sets it happens before Wait returns
 	cmd.Cancel = func() error {
 		ended = true
-		return kill()
+		return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}
 	cmd.WaitDelay = killGrace
 
-	err := cmd.Start()
+	err = cmd.Start()
 	if err == nil {
 		// Until it is waited for, its number is nobody else's, even if it is gone.
 		started.pid.Store(int64(cmd.Process.Pid))
-		unlimited := limit(cmd.Process.Pid, nice, t.Memory)
-		if unlimited != nil {
-			_ = kill() // it may be gone already
-		}
+		_ = report.Close()
+		text, _ := io.ReadAll(said) // until it becomes the program, or ends
 		err = cmd.Wait()
-		if unlimited != nil {
-			return fmt.Errorf("limit %s: %w", filepath.Base(program), unlimited)
+		// A box that fails is not the fault of what the program was to read.
+		if refused := box.Refused(text); refused != nil && !ended {
+			return fmt.Errorf("start %s: %w: %s", filepath.Base(program), refused, stderr)
 		}
 	}
 	if err == nil {
@@ -211,6 +251,20 @@ func (t Tools) run(
 		err = cause
 	}
 	return &Error{Program: filepath.Base(program), Reason: err.Error(), Stderr: stderr.String()}
+}
+
+// port is that of the one address which the arguments name; 0 if they name none.
+func port(args []string) int {
+	for i, arg := range args[:max(len(args)-1, 0)] {
+		if arg != "-i" {
+			continue
+		}
+		if u, err := url.Parse(args[i+1]); err == nil && u.Scheme == "http" {
+			n, _ := strconv.Atoi(u.Port())
+			return n
+		}
+	}
+	return 0
 }
 
 // process is one that was started, perhaps.

@@ -2,6 +2,23 @@ package ffmpeg
 
 import "strconv"
 
+const (
+	// MaxPixels is the largest picture that is decoded: 8K in any shape, as 8192x8192. A file of a few kilobytes may hold one
+	// of a thousand times that.
+	MaxPixels = 8192 * 8192
+	// maxStreams is for broadcasts with all their programmes and films with all their fonts and subtitles.
+	maxStreams = 256
+	// maxAlloc bounds a single block of memory in bytes: twice what a picture of MaxPixels takes with 16 bits a sample.
+	maxAlloc = 1 << 30
+)
+
+// bounds are the arguments before an input that keep it from taking more than any real video does.
+func bounds() []string {
+	return []string{
+		"-max_alloc", strconv.Itoa(maxAlloc), "-max_pixels", strconv.Itoa(MaxPixels), "-max_streams", strconv.Itoa(maxStreams),
+	}
+}
+
 // Input is an upload as FFmpeg's programs read it.
 type Input struct {
 	// URL is where the upload is served on loopback.

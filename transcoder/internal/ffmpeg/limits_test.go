@@ -102,15 +102,21 @@ func TestEveryProcessIsLimited(t *testing.T) {
 
 func TestNoFileIsWritten(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "out")
-	var failed *ffmpeg.Error
-	err := tools(t).Run(t.Context(), ffmpeg.Options{}, endless, []ffmpeg.Output{
-		{Args: slices.Concat(output, []string{name}, output), Read: discard},
-	}, nil)
-	if !errors.As(err, &failed) || !strings.Contains(failed.Reason, "file size limit") {
-		t.Errorf("got %v", err)
-	}
-	if info, err := os.Stat(name); err != nil || info.Size() != 0 {
-		t.Errorf("the file is %v, %v: it should have been opened, and hold nothing", info, err)
+	outputs := []ffmpeg.Output{{Args: slices.Concat(output, []string{name}, output), Read: discard}}
+	for _, c := range []struct {
+		unconfined bool
+		how        string
+	}{{false, "Permission denied"}, {true, "file size limit"}} {
+		tools := tools(t)
+		tools.Unconfined = c.unconfined
+		var failed *ffmpeg.Error
+		err := tools.Run(t.Context(), ffmpeg.Options{}, endless, outputs, nil)
+		if !errors.As(err, &failed) || !strings.Contains(failed.Error(), c.how) {
+			t.Errorf("unconfined %v: got %v", c.unconfined, err)
+		}
+		if info, err := os.Stat(name); (err == nil) != c.unconfined || err == nil && info.Size() != 0 {
+			t.Errorf("unconfined %v: the file is %v, %v", c.unconfined, info, err)
+		}
 	}
 }
 

@@ -55,7 +55,13 @@ func Probe(ctx context.Context, tools ffmpeg.Tools, u Upload) (media.Source, err
 	if err != nil {
 		return media.Source{}, err
 	}
+	if err := checkPresent(u, s); err != nil {
+		return media.Source{}, err
+	}
 	if err := findTimes(ctx, tools, u, in, r, &s); err != nil {
+		return media.Source{}, err
+	}
+	if err := checkBounds(s); err != nil {
 		return media.Source{}, err
 	}
 	if s.Video.End <= s.Video.Start {
@@ -70,6 +76,9 @@ func blame(u Upload, err error) error {
 		return cause
 	}
 	if bad := (*ffmpeg.Error)(nil); errors.As(err, &bad) {
+		if tooLarge(bad.Stderr) {
+			return errors.Join(errTooLarge(), bad)
+		}
 		return errors.Join(unsupported("The file starts like a video but cannot be read as one: it may be damaged."), bad)
 	}
 	return err
@@ -122,6 +131,9 @@ func (r report) source(demuxer string) (media.Source, error) {
 		case s.CodecType == "audio" && s.Channels > 0:
 			audio = better(audio, &r.Streams[i])
 		}
+	}
+	if video == nil && r.sizeless() {
+		return media.Source{}, errTooLarge()
 	}
 	if video == nil {
 		return media.Source{}, unsupported("The file has no video track that can be decoded.")

@@ -1,0 +1,121 @@
+package probe
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"weir/transcoder/internal/media"
+)
+
+// checkPresent refuses a file that describes a video but leaves its pictures to another file, as QuickTime's reference
+// movies do. FFmpeg is told to read no other file, and would find a track without pictures.
+func checkPresent(u Upload, s media.Source) error {
+	if s.Demuxer != "mov" {
+		return nil
+	}
+	outside, err := externalTracks(u)
+	if err != nil {
+		return fmt.Errorf("read the headers of the upload: %w", err)
+	}
+	if s.Video.Index < len(outside) && outside[s.Video.Index] {
+		return unsupported("The file does not hold its pictures but names another file that does: export it as one that is self-contained.")
+	}
+	return nil
+}
+
+// externalTracks tells of each track of an ISO BMFF file, in order, whether all of its media is in other files: whether no
+// entry of its data reference box is self-contained, and each names something (ISO/IEC 14496-12, 8.7.2).
+func externalTracks(r io.ReaderAt) ([]bool, error) {
+	var outside []bool
+	size := int64(1) << 62
+	err := eachBox(r, 0, size, func(kind string, from, to int64) error {
+		if kind != "moov" {
+			return nil
+		}
+		err := eachBox(r, from, to, func(kind string, from, to int64) error {
+			if kind != "trak" {
+				return nil
+			}
+			external, err := external(r, from, to)
+			outside = append(outside, external)
+			return err
+		})
+		if err == nil {
+			err = errDone // what follows may be thousands of fragments
+		}
+		return err
+	})
+	if errors.Is(err, errDone) {
+		err = nil
+	}
+	return outside, err
+}
+
+// external looks for the data references of one track.
+func external(r io.ReaderAt, from, to int64) (bool, error) {
+	entries, named := 0, 0
+	path := []string{"mdia", "minf", "dinf", "dref"}
+	var descend func(from, to int64, path []string) error
+	descend = func(from, to int64, path []string) error {
+		if len(path) == 0 { // version, flags, number of entries; the entries are boxes
+			return eachBox(r, from+8, to, func(_ string, from, to int64) error {
+				var head [4]byte
+				if _, err := readUpTo(r, head[:], from); err != nil {
+					return err
+				}
+				entries++
+				if sameFile := head[3]&1 == 1; !sameFile && to-from > int64(len(head)) {
+					named++
+				}
+				return nil
+			})
+		}
+		return eachBox(r, from, to, func(kind string, from, to int64) error {
+			if kind != path[0] {
+				return nil
+			}
+			return descend(from, to, path[1:])
+		})
+	}
+	err := descend(from, to, path)
+	return entries > 0 && named == entries, err
+}
+
+var errDone = errors.New("the index was read")
+
+// eachBox calls visit with the boxes in a part of a file, each with the range of its content, as far as they make sense.
+func eachBox(r io.ReaderAt, from, to int64, visit func(kind string, from, to int64) error) error {
+	var header [16]byte
+	for range maxEntries {
+		if from >= to {
+			return nil
+		}
+		n, err := readUpTo(r, header[:], from)
+		if err != nil {
+			return err
+		}
+		if n < 8 {
+			return nil
+		}
+		size, content := int64(binary.BigEndian.Uint32(header[:])), int64(8)
+		switch {
+		case size == 0:
+			size = to - from
+		case size == 1 && n == 16:
+			size, content = int64(binary.BigEndian.Uint64(header[8:])), 16
+		}
+		if size < content || from+size < from {
+			return nil
+		}
+		if err := visit(string(header[4:8]), from+content, min(from+size, to)); err != nil {
+			return err
+		}
+		from += size
+	}
+	return nil
+}
+
+// maxEntries bounds the boxes in one: a movie has some tracks, and a fragmented one its index before its fragments.
+const maxEntries = 512
