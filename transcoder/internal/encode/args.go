@@ -9,6 +9,7 @@ import (
 
 	"weir/transcoder/internal/cmaf"
 	"weir/transcoder/internal/ffmpeg"
+	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
 )
 
@@ -40,6 +41,10 @@ var indexed = map[string]bool{"mov": true, "matroska": true}
 
 const indexedMargin, searchedMargin = 1, 20 // seconds
 
+// slack is how many frames fewer than the container promised may come at the end: it may round its length up, and count
+// packets that hold no picture of their own.
+const slack = 3
+
 // seeks returns where reading may start for a chunk, the quickest first; nil means the beginning.
 func seeks(p plan.Plan, c plan.Chunk) []*float64 {
 	margin := float64(searchedMargin)
@@ -47,7 +52,7 @@ func seeks(p plan.Plan, c plan.Chunk) []*float64 {
 		margin = indexedMargin
 	}
 	at := p.Source.Video.Rate.Seconds(c.First) - margin
-	if at <= 0 {
+	if at <= 0 || p.Source.Jumps {
 		return []*float64{nil}
 	}
 	at += p.Origin
@@ -84,8 +89,13 @@ func soundSeek(t part) *float64 {
 // soundSeekFrom is how much of a file is rather read than sought in, in seconds.
 const soundSeekFrom = 60
 
-// inputArgs keeps the source's own clock, on which the plan's times are.
-func inputArgs(in ffmpeg.Input) []string { return append([]string{"-copyts"}, in.Args()...) }
+// inputArgs keeps the source's own clock, on which the plan's times are, but where it jumps.
+func inputArgs(p plan.Plan, in ffmpeg.Input) []string {
+	if p.Source.Jumps {
+		return in.Args()
+	}
+	return append([]string{"-copyts"}, in.Args()...)
+}
 
 // videoGraph turns the source's pictures into exactly the chunk's frames, in every size of the ladder. Larger sizes are
 // made first and smaller ones from them, so that each scaler reads as little as it can.
@@ -104,17 +114,20 @@ func videoGraph(p plan.Plan, c plan.Chunk) string {
 	}
 	filters = append(filters, fmt.Sprintf("setpts=PTS-(%s)/TB", float(p.Origin)), grid)
 	if missing := c.End - end; missing > 0 {
-		// The sound goes on: hold the last picture. One more covers the rounding of the source's end.
-		filters = append(filters, fmt.Sprintf("tpad=stop_mode=clone:stop=%d", missing+1))
+		// The sound goes on: hold the last picture.
+		filters = append(filters, fmt.Sprintf("tpad=stop_mode=clone:stop=%d", missing+slack))
 	} else if c.End == p.Frames {
-		filters = append(filters, "tpad=stop_mode=clone:stop=1")
+		filters = append(filters, fmt.Sprintf("tpad=stop_mode=clone:stop=%d", slack))
 	}
 	filters = append(filters,
 		fmt.Sprintf("trim=start_pts=%d:end_pts=%d", c.First, c.End),
 		fmt.Sprintf("setpts=PTS-%d", c.First),
-		// 8 bits, 4:2:0: what every player decodes.
-		"format=yuv420p",
 	)
+	if v.Alpha {
+		// What is transparent is black, as behind a picture in a player.
+		filters = append(filters, "premultiply=inplace=1")
+	}
+	filters = append(filters, standardColor(v.Color, p.Video[0])...)
 	var graph strings.Builder
 	fmt.Fprintf(&graph, "[0:%d]%s[s0]", v.Index, strings.Join(filters, ","))
 	for i, r := range p.Video {
@@ -126,6 +139,34 @@ func videoGraph(p plan.Plan, c plan.Chunk) string {
 		}
 	}
 	return graph.String()
+}
+
+// white is the luminance of diffuse white in HDR, in candela per square metre (ITU-R BT.2408-7, 2.1), and peak the
+// brightest that is told apart, in units of it: 1,000 cd/m², for which most HDR is made. It is fixed because what a file says of
+// itself may come with some of its pictures alone, and chunks must look the same.
+const white, peak = 203, 1000.0 / white
+
+// standardColor makes of a source's pictures what every player decodes and shows right, in the size of the top rung: 8 bits,
+// 4:2:0, BT.709 in limited range, and says so.
+func standardColor(c media.Color, top plan.VideoRendition) []string {
+	scale := fmt.Sprintf("scale=%d:%d:in_color_matrix=%s:out_range=tv:out_color_matrix=", top.Width, top.Height, c.Matrix)
+	var filters []string
+	if c.HDR() {
+		filters = []string{
+			// Made small first: what follows is slow.
+			scale + "bt2020", "format=yuv444p10",
+			// To linear light of BT.709's colours, where 1 is white.
+			fmt.Sprintf("zscale=rangein=limited:matrixin=bt2020nc:primariesin=%s:transferin=%s:transfer=linear:primaries=bt709:npl=%d",
+				c.Primaries, c.Transfer, white),
+			"format=gbrpf32",
+			// Shadows and faces stay as they are; only what is brighter is compressed.
+			fmt.Sprintf("tonemap=mobius:desat=0:peak=%.2f", peak),
+			"zscale=range=limited:matrix=bt709:primaries=bt709:transfer=bt709",
+		}
+	} else {
+		filters = []string{scale + "bt709"}
+	}
+	return append(filters, "format=yuv420p", "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709")
 }
 
 // videoArgs are the arguments of one rendition's output.
@@ -188,12 +229,18 @@ func (t part) seconds() float64 {
 // the picture and in step with it.
 func audioGraph(t part) string {
 	start, end := t.fed()
+	// In floating point, surround is mixed with the levels of ITU-R BS.775; integers would be made quieter, lest they clip.
+	stereo := "aformat=sample_fmts=fltp:channel_layouts=stereo"
+	if t.Source.Audio.Channels == 1 {
+		// As loud in both ears as it was; FFmpeg would halve its power.
+		stereo = "aformat=sample_fmts=fltp,pan=stereo|c0=c0|c1=c0"
+	}
 	var graph strings.Builder
 	fmt.Fprintf(&graph, "[0:%d]%s", t.Source.Audio.Index, strings.Join([]string{
 		fmt.Sprintf("asetpts=PTS-(%s)/TB", float(t.Origin)),
 		// Holes in the timestamps become silence; what starts late is preceded by silence, what starts early is cut.
 		fmt.Sprintf("aresample=%d:async=1:first_pts=0", sampleRate),
-		"aformat=channel_layouts=stereo",
+		stereo,
 		fmt.Sprintf("apad=whole_len=%d", end),
 		fmt.Sprintf("atrim=start_sample=%d:end_sample=%d", start, end),
 		"asetpts=N",

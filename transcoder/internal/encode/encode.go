@@ -70,7 +70,7 @@ func (e Encoder) picture(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmp
 			},
 		})
 	}
-	input := append(inputArgs(in), "-filter_complex", videoGraph(p, c))
+	input := append(inputArgs(p, in), "-filter_complex", videoGraph(p, c))
 	seconds := p.Source.Video.Rate.Seconds(c.End - c.First)
 	err := e.Tools.Run(ctx, ffmpeg.Options{Nice: nice(c), Limit: limit(seconds)}, input, outputs, share(progress, seconds))
 	return int(least.Load()), err
@@ -92,7 +92,7 @@ func (e Encoder) Sound(ctx context.Context, p plan.Plan, chunks []plan.Chunk, ur
 		})
 	}
 	in := ffmpeg.Input{URL: url, Demuxer: p.Source.Demuxer, Seek: soundSeek(t)}
-	input := append(inputArgs(in), "-filter_complex", audioGraph(t))
+	input := append(inputArgs(p, in), "-filter_complex", audioGraph(t))
 	return e.Tools.Run(ctx, ffmpeg.Options{Nice: nice(chunks[0]), Limit: limit(p.Duration())}, input, outputs, share(progress, t.seconds()))
 }
 

@@ -55,7 +55,7 @@ func (s *tape) play(t *testing.T) []float64 {
 // decode returns what an ffmpeg that reads something decodes.
 func decode(t *testing.T, cmd *exec.Cmd) []float64 {
 	t.Helper()
-	cmd.Args = append(cmd.Args, "-f", "f32le", "-ac", "1", "-ar", "48000", "pipe:1")
+	cmd.Args = append(cmd.Args, "-f", "f32le", "-af", "pan=mono|c0=c0", "-ar", "48000", "pipe:1")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,11 @@ package media
 type Source struct {
 	// Demuxer is FFmpeg's name of the container format, found from the magic bytes: mov, matroska, mpegts, …
 	Demuxer string `json:"demuxer"`
-	Video   Video  `json:"video"`
-	Audio   *Audio `json:"audio,omitempty"` // nil where the source has none
+	// Jumps means that the source's clock jumps, as where recordings were joined. Then all times are those on the clock that
+	// FFmpeg makes of it, which runs on at the joins and starts at 0; only who reads from the beginning has that clock.
+	Jumps bool   `json:"jumps,omitempty"`
+	Video Video  `json:"video"`
+	Audio *Audio `json:"audio,omitempty"` // nil where the source has none
 }
 
 // Video is the source's video track as a viewer sees it.
@@ -23,17 +26,33 @@ type Video struct {
 	Rate   Rate `json:"rate"` // nominal; the output is constant at this rate
 	// Interlaced means that a frame holds two pictures, in alternating lines.
 	Interlaced bool `json:"interlaced,omitempty"`
+	// Alpha means that parts of it may be transparent.
+	Alpha bool  `json:"alpha,omitempty"`
+	Color Color `json:"color"`
 	// Start and End are the display times of the first frame and of the end of the last, in seconds on the source's clock.
 	Start float64 `json:"start_s"`
 	End   float64 `json:"end_s"`
 }
 
+// Color is what the samples of a picture stand for, in FFmpeg's words (those of ISO/IEC 23091-2).
+type Color struct {
+	// Matrix makes luma and chroma of red, green and blue: bt601, bt709, bt2020, fcc or smpte240m.
+	Matrix string `json:"matrix"`
+	// Transfer and Primaries are set for HDR alone: smpte2084 (PQ) or arib-std-b67 (HLG), and bt2020, smpte432 or bt709.
+	Transfer  string `json:"transfer,omitempty"`
+	Primaries string `json:"primaries,omitempty"`
+}
+
+// HDR tells whether the picture is brighter than a screen of standard dynamic range can show.
+func (c Color) HDR() bool { return c.Transfer != "" }
+
 // Audio is the source's audio track.
 type Audio struct {
-	Index int     `json:"index"`
-	Codec string  `json:"codec"`
-	Start float64 `json:"start_s"`
-	End   float64 `json:"end_s"`
+	Index    int     `json:"index"`
+	Codec    string  `json:"codec"`
+	Channels int     `json:"channels"`
+	Start    float64 `json:"start_s"`
+	End      float64 `json:"end_s"`
 }
 
 // Segment is one published media segment.

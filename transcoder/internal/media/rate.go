@@ -49,8 +49,10 @@ var standard = []Rate{
 
 // Nominal returns the constant rate at which a source with this average and this base rate is published. base is the
 // container's guess of the rate that can represent all timestamps (FFmpeg's r_frame_rate); the two differ in a
-// variable-rate file, which gets the next standard rate above its average, so that no frame of it is lost. A constant
-// rate is kept, as the standard rate where one lies within 1 %. The result is at most [MaxRate].
+// variable-rate file, which gets its base where that is a standard rate, or else the next standard rate above its average,
+// so that few frames of it are lost. A constant
+// rate is kept, as the standard rate where one lies within 1 %. Of one above [MaxRate], each second frame is published, or
+// each third, so that movement stays even.
 func Nominal(average, base Rate) Rate {
 	switch {
 	case !average.Valid() && !base.Valid():
@@ -63,8 +65,16 @@ func Nominal(average, base Rate) Rate {
 	if nearest := nearest(average); near(average, nearest) {
 		return nearest
 	}
-	if average.Float() >= MaxRate {
-		return Rate{MaxRate, 1}
+	if average.Float() > MaxRate {
+		every := int64(math.Ceil(average.Float() / (MaxRate * 1.01)))
+		if every > maxStep || !near(average, base) {
+			return Rate{MaxRate, 1}
+		}
+		part := Rate{average.Num, average.Den * every}
+		return Nominal(part, part)
+	}
+	if s := nearest(base); near(base, s) && base.Float() > average.Float() {
+		return s // with pictures left out here and there
 	}
 	if !near(average, base) {
 		for _, s := range standard {
@@ -76,6 +86,10 @@ func Nominal(average, base Rate) Rate {
 	// An odd constant rate: kept to a thousandth, so that the timescale stays small.
 	return Rate{max(int64(math.Round(average.Float()*1000)), 1000), 1000}.reduced()
 }
+
+// maxStep is the largest step from frame to frame that is kept even. Beyond it nobody sees the difference, and the rate is
+// that of a clock rather than of a camera.
+const maxStep = 4
 
 // near tells whether two rates differ by less than 1 %.
 func near(a, b Rate) bool { return math.Abs(a.Float()/b.Float()-1) < 0.01 }

@@ -43,7 +43,11 @@ func Probe(ctx context.Context, tools ffmpeg.Tools, u Upload) (media.Source, err
 		return media.Source{}, err
 	}
 	in := ffmpeg.Input{URL: u.URL(), Demuxer: demuxer}
-	out, err := tools.Probe(ctx, append([]string{"-show_streams", "-show_format", "-of", "json"}, in.ProbeArgs()...))
+	out, err := tools.Probe(ctx, append([]string{
+		"-show_streams", "-show_format", "-of", "json",
+		// What only the pictures themselves tell, of those in the first packets.
+		"-show_frames", "-read_intervals", "%+#" + strconv.Itoa(looked),
+	}, in.ProbeArgs()...))
 	if err != nil {
 		return media.Source{}, blame(u, err)
 	}
@@ -89,9 +93,13 @@ func unsupported(message string) *job.Failure {
 		" Upload a video as MP4, MOV, MKV, WebM, MPEG-TS, AVI, FLV, Ogg, WMV or MPEG-PS."}
 }
 
+// looked is how many of a file's first packets are decoded. A picture is among them wherever tracks are interleaved.
+const looked = 8
+
 // report is what ffprobe says, as far as Weir uses it.
 type report struct {
 	Streams []stream `json:"streams"`
+	Frames  []frame  `json:"frames"`
 	Format  struct {
 		StartTime string `json:"start_time"`
 		Duration  string `json:"duration"`
@@ -105,11 +113,16 @@ type stream struct {
 	Width       int    `json:"width"`
 	Height      int    `json:"height"`
 	SampleRatio string `json:"sample_aspect_ratio"`
+	PixelFormat string `json:"pix_fmt"`
+	Matrix      string `json:"color_space"`
+	Transfer    string `json:"color_transfer"`
+	Primaries   string `json:"color_primaries"`
 	BaseRate    string `json:"r_frame_rate"`
 	AverageRate string `json:"avg_frame_rate"`
 	StartTime   string `json:"start_time"`
 	Duration    string `json:"duration"`
 	FieldOrder  string `json:"field_order"`
+	Interlaced  bool   `json:"-"` // as its first picture says
 	Channels    int    `json:"channels"`
 	Disposition struct {
 		Default         int `json:"default"`
@@ -118,6 +131,36 @@ type stream struct {
 	SideData []struct {
 		Rotation float64 `json:"rotation"`
 	} `json:"side_data_list"`
+}
+
+// frame is a decoded picture.
+type frame struct {
+	Stream     int    `json:"stream_index"`
+	Interlaced int    `json:"interlaced_frame"`
+	Matrix     string `json:"color_space"`
+	Transfer   string `json:"color_transfer"`
+	Primaries  string `json:"color_primaries"`
+}
+
+// look adds what the first picture of a track tells and the container did not: some codecs keep all of it to themselves.
+func (r report) look(s stream) stream {
+	for _, f := range r.Frames {
+		if f.Stream != s.Index {
+			continue
+		}
+		s.Interlaced = s.Interlaced || f.Interlaced == 1
+		s.Matrix, s.Transfer, s.Primaries = known(s.Matrix, f.Matrix), known(s.Transfer, f.Transfer), known(s.Primaries, f.Primaries)
+		break
+	}
+	return s
+}
+
+// known is the first of two statements that says something.
+func known(a, b string) string {
+	if a == "" || a == "unknown" || a == "reserved" {
+		return b
+	}
+	return a
 }
 
 // source picks the tracks that are published: the first picture and the first sound, those marked as default before others.
@@ -138,16 +181,20 @@ func (r report) source(demuxer string) (media.Source, error) {
 	if video == nil {
 		return media.Source{}, unsupported("The file has no video track that can be decoded.")
 	}
+	seen := r.look(*video)
+	video = &seen
 	out := media.Source{Demuxer: demuxer, Video: media.Video{
 		Index: video.Index,
 		Codec: video.CodecName,
 		Rate:  media.Nominal(ratio(video.AverageRate), ratio(video.BaseRate)),
 		// Top or bottom field first, in either order of storing and showing.
-		Interlaced: slices.Contains([]string{"tt", "bb", "tb", "bt"}, video.FieldOrder),
+		Interlaced: video.Interlaced || slices.Contains([]string{"tt", "bb", "tb", "bt"}, video.FieldOrder),
+		Alpha:      alpha.MatchString(video.PixelFormat),
+		Color:      video.color(),
 	}}
 	out.Video.Width, out.Video.Height = video.displaySize()
 	if audio != nil {
-		out.Audio = &media.Audio{Index: audio.Index, Codec: audio.CodecName}
+		out.Audio = &media.Audio{Index: audio.Index, Codec: audio.CodecName, Channels: audio.Channels}
 	}
 	return out, nil
 }
@@ -171,7 +218,8 @@ func (s *stream) displaySize() (width, height int) {
 		}
 	}
 	for _, d := range s.SideData {
-		if quarter := math.Mod(math.Abs(d.Rotation), 180); quarter > 45 && quarter < 135 {
+		// Turned by other angles, a picture keeps its size and loses its corners.
+		if math.Abs(math.Mod(math.Abs(d.Rotation), 180)-90) < 1 {
 			width, height = height, width
 		}
 	}

@@ -15,8 +15,20 @@ import (
 // tail is how far before the end the last packets are looked for, in seconds.
 const tail = 10
 
-// span is when a track starts and ends, in seconds on the source's clock.
-type span struct{ start, end float64 }
+// span is when a track starts and ends, and when its last packet starts, in seconds on the source's clock.
+type span struct {
+	start, last, end float64
+	packets          int // that were looked at
+}
+
+// add extends a span by a packet.
+func (s *span) add(start, duration float64) {
+	if s.packets == 0 {
+		s.start, s.last, s.end = start, start, start
+	}
+	s.start, s.last, s.end = min(s.start, start), max(s.last, start), max(s.end, start+duration)
+	s.packets++
+}
 
 // findTimes sets when each track starts and ends. MP4 says so itself. Of the other formats one learns the times of the file
 // at best, so the first and the last packets of its tracks are looked at.
@@ -31,8 +43,22 @@ func findTimes(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Inpu
 		if spans, err = measure(ctx, tools, u, in, r, tracks); err != nil {
 			return err
 		}
+		if jumping[in.Demuxer] && u.Size() <= maxJumping {
+			mended, err := mend(ctx, tools, u, in, tracks)
+			if err != nil {
+				return err
+			}
+			if s.Jumps = differ(spans[s.Video.Index], mended[s.Video.Index]); s.Jumps {
+				spans = mended
+			}
+		}
 	}
-	s.Video.Start, s.Video.End = spans[s.Video.Index].start, spans[s.Video.Index].end
+	if v, ok := spans[s.Video.Index]; ok {
+		s.Video.Start, s.Video.End = v.start, v.end
+		if v.end <= v.last { // the format does not say how long its last picture is shown
+			s.Video.End = v.last + s.Video.Rate.Seconds(1)
+		}
+	}
 	if s.Audio != nil {
 		s.Audio.Start, s.Audio.End = spans[s.Audio.Index].start, spans[s.Audio.Index].end
 		if s.Audio.End <= s.Audio.Start {
@@ -47,7 +73,8 @@ func (r report) declared() map[int]span {
 	spans := map[int]span{}
 	for _, s := range r.Streams {
 		if d := seconds(s.Duration); d > 0 {
-			spans[s.Index] = span{seconds(s.StartTime), seconds(s.StartTime) + d}
+			at := seconds(s.StartTime)
+			spans[s.Index] = span{start: at, last: at, end: at + d}
 		}
 	}
 	return spans
@@ -82,7 +109,9 @@ func measure(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Input,
 			return nil, err
 		}
 		if at, ok := first[t]; ok {
-			spans[t] = span{at.start, spans[t].end}
+			s := spans[t]
+			s.start = at.start
+			spans[t] = s
 		}
 	}
 	return spans, nil
@@ -90,7 +119,7 @@ func measure(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Input,
 
 // packets returns the times that the packets of each track cover, of those that the arguments choose.
 func packets(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Input, choose ...string) (map[int]span, error) {
-	args := append([]string{"-show_entries", "packet=stream_index,pts_time,duration_time", "-of", "csv=p=0"}, choose...)
+	args := append([]string{"-show_entries", "packet=stream_index,pts_time,dts_time,duration_time", "-of", "csv=p=0"}, choose...)
 	out, err := tools.Probe(ctx, append(args, in.ProbeArgs()...))
 	if err != nil {
 		return nil, blame(u, err)
@@ -98,8 +127,8 @@ func packets(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Input,
 	spans := map[int]span{}
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	for lines.Scan() {
-		fields := strings.Split(lines.Text(), ",") // index, start, duration; the times may be N/A
-		if len(fields) < 3 {
+		fields := strings.Split(lines.Text(), ",") // index, display and decode time, duration; the times may be N/A
+		if len(fields) < 4 {
 			continue
 		}
 		track, err := strconv.Atoi(fields[0])
@@ -108,13 +137,14 @@ func packets(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Input,
 		}
 		start, err := strconv.ParseFloat(fields[1], 64)
 		if err != nil {
-			continue
+			// AVI has decode times alone. As many pictures, in another order.
+			if start, err = strconv.ParseFloat(fields[2], 64); err != nil {
+				continue
+			}
 		}
-		s, ok := spans[track]
-		if !ok {
-			s = span{start, start}
-		}
-		spans[track] = span{min(s.start, start), max(s.end, start+seconds(fields[2]))}
+		s := spans[track]
+		s.add(start, seconds(fields[3]))
+		spans[track] = s
 	}
 	return spans, lines.Err()
 }
