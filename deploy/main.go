@@ -5,6 +5,7 @@
 //	deploy demo [--exit] [VIDEO]     show one video, from the upload to the player
 //	deploy dev                       run everything, without a video
 //	deploy verify [--url URL]        hold a deployment to the Worker's specification
+//	deploy check URL                 hold a published video to Apple's rules and to RFC 8216
 //	deploy chaos                     break it as machines break, and see what it keeps
 //	deploy bench                     measure how quick it is, how it scales and what it needs
 //	deploy bench-picture             compare it with the command lines that people write

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"os/user"
@@ -19,6 +20,7 @@ import (
 	"weir/deploy/internal/bench/edge"
 	"weir/deploy/internal/bench/picture"
 	"weir/deploy/internal/chaos"
+	"weir/deploy/internal/check"
 	"weir/deploy/internal/demo"
 	"weir/deploy/internal/setup"
 	"weir/deploy/internal/verify"
@@ -36,6 +38,10 @@ const usage = `usage: deploy COMMAND
   verify [--url URL]     hold the Worker at URL, or else at PUBLIC_URL, to its specification (deploy/internal/verify/edge.http); print
                          RESULT {json}. In the environment, as for the transcoder: R2_ENDPOINT, R2_BUCKET, R2_ACCESS_KEY_ID,
                          R2_SECRET_ACCESS_KEY and TOKEN_KEY
+  check [--json] URL     hold the video whose multivariant playlist is at URL to Apple's rules and to RFC 8216: read every byte of it, print
+                         a line a finding with the rule's number, and RESULT {json}
+                         --json         a line of JSON a finding
+                         --header H     send this header with each request, as 'Authorization: Bearer TOKEN'
   chaos [FLAGS]          break it in the ways in which machines break, and tell whether a promise broke; print RESULT {json}
                          --kills, --wipes, --zombies, --takeovers, --posts, --deletes N
                          --bucket, --queue DURATION   how long each is away, as 10m
@@ -117,6 +123,15 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case "verify":
 		site := flags.String("url", "", "")
 		do = func() error { return verifyWorker(ctx, *site, stdout) }
+	case "check":
+		asJSON, header := flags.Bool("json", false, ""), headers(flags)
+		operands = 1
+		do = func() error {
+			if flags.NArg() == 0 {
+				return fmt.Errorf("%w: check which URL?\n%s", errUsage, usage)
+			}
+			return check.Command(ctx, flags.Arg(0), check.Options{Header: header}, *asJSON, stdout)
+		}
 	case "chaos":
 		do = chaosCommand(ctx, flags, stdout)
 	case "bench":
@@ -210,6 +225,20 @@ func benchEdgeCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer
 			return edge.Run(ctx, edge.Options{Short: *short, Only: *only, Log: log}, stdout)
 		})
 	}
+}
+
+// headers declares a flag that takes a request header, as often as it is given.
+func headers(flags *flag.FlagSet) http.Header {
+	all := http.Header{}
+	flags.Func("header", "", func(text string) error {
+		name, value, ok := strings.Cut(text, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" {
+			return errors.New("write it as 'Name: value'")
+		}
+		all.Add(name, strings.TrimSpace(value))
+		return nil
+	})
+	return all
 }
 
 // list declares a flag that takes some of the names, separated by commas.

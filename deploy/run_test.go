@@ -27,6 +27,8 @@ func TestRunRefusesWhatCannotBeMeant(t *testing.T) {
 		{"a folder", []string{"demo", "--exit", dir}, "is not a file"},
 		{"two videos", []string{"demo", video, video}, "flags come before operands"},
 		{"a flag behind the video", []string{"demo", video, "--exit"}, "flags come before operands"},
+		{"nothing to check", []string{"check", "--json"}, "check which URL?"},
+		{"a header that is none", []string{"check", "--header", "Bearer", "http://127.0.0.1:1/"}, "'Name: value'"},
 		{"an operand where there is none", []string{"setup", "everything"}, `what is "everything"?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -96,7 +96,7 @@ func TestAVideoIsReplacedUnderItsViewers(t *testing.T) {
 		}
 	}
 	for _, v := range readMaster(t, id(t)).Variants {
-		if !strings.HasSuffix(v.URI, "/playlist_2.m3u8") {
+		if !strings.HasSuffix(v.URI, "/playlist_2.m3u8") && !strings.HasSuffix(v.URI, "/iframes_2.m3u8") {
 			t.Errorf("players are led to %s", v.URI)
 		}
 	}

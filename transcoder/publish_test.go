@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -84,7 +85,7 @@ func TestVideosArePublished(t *testing.T) {
 				t.Errorf("sound: got %q, want %q", got, c.sound)
 			}
 			var duration float64
-			for _, v := range tree.master.Variants {
+			for _, v := range tree.variants() {
 				duration = float64(c.frames) / v.FrameRate
 			}
 			for _, r := range tree.renditions {
@@ -248,6 +249,7 @@ func onsets(signal []byte, rate float64) []float64 {
 type tree struct {
 	master     *m3u8.MasterPlaylist
 	renditions []rendition
+	iframes    int // playlists
 }
 
 type rendition struct {
@@ -290,7 +292,25 @@ func readTree(t *testing.T, id string) tree {
 		out.renditions = append(out.renditions, r)
 	}
 	for _, v := range out.master.Variants {
-		add(v.URI, false)
+		if !v.Iframe {
+			add(v.URI, false)
+			continue
+		}
+		named[root+v.URI] = true
+		list, _, err := m3u8.DecodeFrom(bytes.NewReader(read(root+v.URI)), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range list.(*m3u8.MediaPlaylist).GetAllSegments() {
+			data := read(root + path.Join(path.Dir(v.URI), s.URI))
+			if picture := data[s.Offset : s.Offset+s.Limit]; string(picture[4:8]) != "moof" {
+				t.Errorf("%s: I-frame %d starts with %q", v.URI, i, picture[4:8])
+			}
+		}
+		out.iframes++
+	}
+	if pictures := len(out.renditions); out.iframes != pictures {
+		t.Errorf("there are %d I-frame playlists of %d pictures", out.iframes, pictures)
 	}
 	for _, a := range out.master.GetAllAlternatives() {
 		add(a.URI, true)
@@ -319,9 +339,16 @@ func readMaster(t *testing.T, id string) *m3u8.MasterPlaylist {
 	return list.(*m3u8.MasterPlaylist)
 }
 
+// variants are those with pictures that move, highest first.
+func (tr tree) variants() []*m3u8.Variant {
+	variants := slices.DeleteFunc(slices.Clone(tr.master.Variants), func(v *m3u8.Variant) bool { return v.Iframe })
+	slices.SortFunc(variants, func(a, b *m3u8.Variant) int { return cmp.Compare(b.Bandwidth, a.Bandwidth) })
+	return variants
+}
+
 func (tr tree) rungs() string {
 	var out []string
-	for _, v := range tr.master.Variants {
+	for _, v := range tr.variants() {
 		out = append(out, fmt.Sprintf("%s %s %.3f", path.Dir(v.URI), v.Resolution, v.FrameRate))
 	}
 	return strings.Join(out, ", ")

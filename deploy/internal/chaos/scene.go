@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"weir/deploy/internal/check"
 	"weir/deploy/internal/fleet"
 	"weir/deploy/internal/viewer"
 )
@@ -376,7 +377,7 @@ func (t twins) compare(clip string, shape map[string]string) string {
 	return ""
 }
 
-// watchVideo fetches the video through the Worker and decodes every frame.
+// watchVideo fetches the video through the Worker, decodes every frame, and holds it to the rules of HLS.
 func (s *scene) watchVideo(ctx context.Context, q request) error {
 	url, err := s.fleet.WatchURL(q.id)
 	if err != nil {
@@ -390,6 +391,15 @@ func (s *scene) watchVideo(ctx context.Context, q request) error {
 		s.blame(fleet.Invalid, q.id, "it cannot be watched: %v", err)
 	case seen.Frames < q.source.clip.Seconds*q.source.clip.Rate:
 		s.blame(fleet.Invalid, q.id, "it has %d frames, its clip %d", seen.Frames, q.source.clip.Seconds*q.source.clip.Rate)
+	}
+	report, err := check.Run(ctx, url, check.Options{})
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		s.blame(fleet.Invalid, q.id, "it cannot be checked: %v", err)
+	case report.Errors > 0:
+		s.blame(fleet.Invalid, q.id, "it breaks %d rules: %v", report.Errors, report.Err())
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"weir/deploy/internal/check"
 	"weir/deploy/internal/hook"
 	"weir/deploy/internal/player"
 	"weir/deploy/internal/sample"
@@ -55,6 +56,7 @@ type Result struct {
 	Segments   int     `json:"segments"`
 	Duration   float64 `json:"duration_s"`
 	Frames     int     `json:"frames_decoded"`
+	Warnings   int     `json:"rule_warnings"` // of Apple's rules; an error ends the demo
 }
 
 // Run shows one video. It returns when ctx ends, or, with Exit, when everything was seen.
@@ -253,6 +255,19 @@ func (d *demo) watch(ctx context.Context, id string, r Result) error {
 	}); err != nil {
 		return explain(ctx, err)
 	}
+	var report check.Report
+	if err := d.timed("hold playlists and segments to Apple's rules and to RFC 8216", func() error {
+		if report, err = check.Run(ctx, p.URLs.HLS, check.Options{}); err != nil {
+			return err
+		}
+		return report.Err()
+	}); err != nil {
+		return explain(ctx, err)
+	}
+	for _, f := range report.Findings {
+		d.say("  %s\n", f)
+	}
+	r.Warnings = report.Warnings
 	r.Renditions, r.Segments, r.Bytes = seen.Renditions, seen.Segments, seen.Bytes
 	r.Duration, r.Frames = round(seen.Duration), seen.Frames
 	r.Playable, r.Processed = round(r.Playable), round(r.Processed)

@@ -67,5 +67,7 @@ func TestPlayWhileItIsEncoded(t *testing.T) {
 	}
 	if end, err := theWorld.weir.Hooks.End(ctx, id); err != nil || end.Event.Status != "processed" {
 		t.Errorf("it ended as %s: %v", end.Body, err)
+	} else {
+		theWorld.hold(t, id)
 	}
 }

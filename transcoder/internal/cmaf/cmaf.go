@@ -16,6 +16,8 @@ import (
 	"github.com/Eyevinn/mp4ff/aac"
 	"github.com/Eyevinn/mp4ff/avc"
 	"github.com/Eyevinn/mp4ff/mp4"
+
+	"weir/transcoder/internal/media"
 )
 
 // Init is a track's init segment (CMAF header).
@@ -31,6 +33,8 @@ type Segment struct {
 	Ticks   uint64 // duration
 	Samples int    // pictures, or AAC frames
 	Data    []byte
+	// KeyFrames are those that the fragments of a picture start with; nil for sound.
+	KeyFrames []media.KeyFrame
 }
 
 // Cut says where a stream of samples is divided.
@@ -82,6 +86,7 @@ func Read(r io.Reader, cut Cut, sink Sink) (samples int, err error) {
 				return 0, err
 			}
 			w = &writer{cut: cut, emit: sink.Segment, trackID: moov.Trak.Tkhd.TrackID, time: cut.Start, skip: cut.Skip}
+			w.pictures = moov.Trak.Mdia.Hdlr != nil && moov.Trak.Mdia.Hdlr.HandlerType == "vide"
 		case *mp4.MoofBox:
 			moof = b
 		case *mp4.MdatBox:

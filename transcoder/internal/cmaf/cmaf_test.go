@@ -95,6 +95,40 @@ func TestSegmentsHaveTheirPlaceInTime(t *testing.T) {
 	}
 }
 
+// A key frame's bytes, alone behind the init segment, are a moof and a picture that can be decoded.
+func TestKeyFramesCanBeFetchedAlone(t *testing.T) {
+	init, segments, _ := collect(t, picture(t), everyTwoSeconds)
+	for _, s := range segments {
+		if want := (s.Samples + 24) / 25; len(s.KeyFrames) != want {
+			t.Fatalf("segment %d has %d key frames, want %d", s.Number, len(s.KeyFrames), want)
+		}
+		var ticks uint64
+		for i, k := range s.KeyFrames {
+			part := s.Data[k.Offset : k.Offset+k.Bytes]
+			if string(part[4:8]) != "moof" {
+				t.Errorf("segment %d: key frame %d starts with %q", s.Number, i, part[4:8])
+			}
+			moof, err := mp4.DecodeBox(0, bytes.NewReader(part))
+			if err != nil {
+				t.Fatal(err)
+			}
+			first := moof.(*mp4.MoofBox).Traf.Trun.Samples[0].Size
+			if want := int64(moof.Size()) + 8 + int64(first); k.Bytes != want {
+				t.Errorf("segment %d: key frame %d has %d bytes, want %d", s.Number, i, k.Bytes, want)
+			}
+			cmd := exec.CommandContext(t.Context(), "ffmpeg", "-v", "quiet", "-i", "-", "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "-")
+			cmd.Stdin = bytes.NewReader(append(bytes.Clone(init.Data), part...))
+			if out, err := cmd.Output(); len(out) != 64*64 {
+				t.Errorf("segment %d: key frame %d: %d bytes were decoded: %v", s.Number, i, len(out), err)
+			}
+			ticks += k.Ticks
+		}
+		if ticks != s.Ticks {
+			t.Errorf("segment %d: its key frames last %d ticks, want %d", s.Number, ticks, s.Ticks)
+		}
+	}
+}
+
 func TestTheInitSegmentIsTheSameForEveryChunk(t *testing.T) {
 	data := picture(t)
 	one, _, _ := collect(t, data, everyTwoSeconds)
@@ -111,6 +145,11 @@ func TestPrimingIsDropped(t *testing.T) {
 	cut := cmaf.Cut{Skip: 1, Fragment: math.MaxInt, Segments: 2, Ends: func(int) int { return 94 }}
 	init, segments, samples := collect(t, data, cut)
 	whole, _, all := collect(t, data, cmaf.Cut{Fragment: math.MaxInt, Segments: 1})
+	for _, s := range segments {
+		if s.KeyFrames != nil {
+			t.Errorf("sound has key frames: %v", s.KeyFrames)
+		}
+	}
 	if samples != all-1 || len(segments) != 2 || segments[0].Samples != 94 || segments[0].Ticks != 94*1024 {
 		t.Errorf("%d of %d samples, %d segments", samples, all, len(segments))
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/Eyevinn/mp4ff/mp4"
+
+	"weir/transcoder/internal/media"
 )
 
 // maxFragments is more than a segment has. Sequence numbers grow by it from segment to segment, so that they grow over the
@@ -18,6 +20,8 @@ type writer struct {
 	cut     Cut
 	emit    func(Segment) error
 	trackID uint32
+	// pictures means that each fragment starts with a picture that is worth finding again.
+	pictures bool
 
 	skip  int    // samples still to be dropped
 	count int    // samples taken
@@ -26,8 +30,10 @@ type writer struct {
 
 	segment   int      // index of the segment that is being filled, from 0
 	parts     [][]byte // of the segment, each no larger than it need be: many encoders are at work at the same time
+	bytes     int64    // of the parts
 	ticks     uint64
 	samples   int
+	keyFrames []media.KeyFrame
 	fragments int
 	fragment  []mp4.FullSample
 }
@@ -78,10 +84,15 @@ func (w *writer) endFragment() error {
 	}
 	// Repeated values move from the samples to the fragment's header.
 	f.EncOptimize = mp4.OptimizeTrun
+	// What follows the first sample in the fragment: samples lie at its end, in their order.
+	var ticks uint64
+	tail := -int64(len(w.fragment[0].Data))
 	for _, s := range w.fragment {
 		f.AddFullSample(s)
-		w.ticks += uint64(s.Dur)
+		ticks += uint64(s.Dur)
+		tail += int64(len(s.Data))
 	}
+	w.ticks += ticks
 	w.samples += len(w.fragment)
 	w.fragment = w.fragment[:0]
 	if len(w.parts) == 0 {
@@ -89,8 +100,12 @@ func (w *writer) endFragment() error {
 			return fmt.Errorf("write a segment: %w", err)
 		}
 	}
+	start := w.bytes
 	if err := w.write(f); err != nil {
 		return fmt.Errorf("write a fragment: %w", err)
+	}
+	if w.pictures {
+		w.keyFrames = append(w.keyFrames, media.KeyFrame{Ticks: ticks, Offset: start, Bytes: w.bytes - start - tail})
 	}
 	return nil
 }
@@ -103,6 +118,7 @@ func (w *writer) write(part interface {
 	data := bytes.NewBuffer(make([]byte, 0, part.Size()))
 	err := part.Encode(data)
 	w.parts = append(w.parts, data.Bytes())
+	w.bytes += int64(data.Len())
 	return err
 }
 
@@ -113,8 +129,10 @@ func (w *writer) endSegment() error {
 	if w.samples == 0 {
 		return errors.New("a segment has no samples")
 	}
-	s := Segment{Number: w.cut.First + w.segment, Ticks: w.ticks, Samples: w.samples, Data: bytes.Join(w.parts, nil)}
-	w.parts, w.ticks, w.samples, w.fragments = nil, 0, 0, 0
+	s := Segment{
+		Number: w.cut.First + w.segment, Ticks: w.ticks, Samples: w.samples, Data: bytes.Join(w.parts, nil), KeyFrames: w.keyFrames,
+	}
+	w.parts, w.bytes, w.ticks, w.samples, w.fragments, w.keyFrames = nil, 0, 0, 0, 0, nil
 	return w.emit(s)
 }
 

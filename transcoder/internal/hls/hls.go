@@ -1,4 +1,5 @@
-// Package hls writes HLS playlists (RFC 8216) from the plan and the segments that were made. Start at [Media] and [Master].
+// Package hls writes HLS playlists (RFC 8216) from the plan and the segments that were made. Start at [Media], [IFrames] and
+// [Master]. Rules named by a number alone are those of Apple's HLS Authoring Specification.
 //
 // Everything here is a pure function of its arguments: the same segments give the same bytes on every node. What is said
 // about a rendition's bit rate is measured from its segments, never taken from what was asked of the encoder.
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"slices"
 
 	"github.com/Eyevinn/hls-m3u8/m3u8"
 
@@ -60,18 +62,28 @@ func Media(r media.Rendition, target int, kind Kind) ([]byte, error) {
 	return p.Encode().Bytes(), nil
 }
 
-// Master writes the multivariant playlist: a variant for each rung of the plan, highest first, with the audio rendition
-// that goes with it. playlist is the name of the media playlists in the renditions' folders. As long as these grow, the
-// bandwidths are the upper bounds of what may come; then they are measured.
-func Master(p plan.Plan, renditions []media.Rendition, playlist string, kind Kind) ([]byte, error) {
+// firstRate is the average, in bits per second, near which a player is to begin (rule 1.32). hls.js and AVPlayer take the
+// variant that is listed first until they have measured the network.
+const firstRate = 2_000_000
+
+// Master writes the multivariant playlist: a variant for each rung of the plan, with the audio rendition that goes with it.
+// First comes the one whose rate is nearest to [firstRate], then the others, highest first. playlist and iframes are the
+// names of the media and I-frame playlists in the renditions' folders. As long as the media playlists grow, the bandwidths are
+// the upper bounds of what may come, and there are no I-frame playlists; then they are measured.
+func Master(p plan.Plan, renditions []media.Rendition, playlist, iframes string, kind Kind) ([]byte, error) {
 	byName := make(map[string]media.Rendition, len(renditions))
 	for _, r := range renditions {
 		byName[r.Name] = r
 	}
 	target := p.TargetDuration()
+	language := undetermined
+	if a := p.Source.Audio; a != nil && a.Language != "" {
+		language = a.Language
+	}
 	master := m3u8.NewMasterPlaylist()
 	master.SetVersion(version)
 	master.SetIndependentSegments(true)
+	var variants, trick []m3u8.Variant
 	for _, v := range p.Video {
 		r, ok := byName[v.Name]
 		if !ok {
@@ -82,6 +94,7 @@ func Master(p plan.Plan, renditions []media.Rendition, playlist string, kind Kin
 			Codecs:     r.Codecs,
 			Resolution: fmt.Sprintf("%dx%d", v.Width, v.Height),
 			FrameRate:  p.Source.Video.Rate.Float(),
+			Captions:   "NONE", // said of none, players look for captions in the picture (RFC 8216, section 4.3.4.2)
 		}
 		if v.Audio != "" {
 			a, ok := byName[v.Audio]
@@ -94,16 +107,49 @@ func Master(p plan.Plan, renditions []media.Rendition, playlist string, kind Kin
 			params.Audio = v.Audio
 			params.Alternatives = []*m3u8.Alternative{{
 				Type: "AUDIO", GroupId: v.Audio, Name: "Default", URI: path.Join(v.Audio, playlist),
-				Default: true, Autoselect: true, Channels: &m3u8.Channels{Amount: 2},
+				Language: language, Default: true, Autoselect: true, Channels: &m3u8.Channels{Amount: 2},
 			}}
 		}
 		if kind == Event {
 			peak, average = max(peak, p.Bound(v)), 0
 		}
 		params.Bandwidth, params.AverageBandwidth = uint32(peak), uint32(average)
-		master.Append(path.Join(v.Name, playlist), nil, params)
+		variants = append(variants, m3u8.Variant{URI: path.Join(v.Name, playlist), VariantParams: params})
+		if pictures, ok := keyFrames(r); ok && kind == VOD {
+			peak, average := Bandwidth(pictures, targetDuration(pictures))
+			trick = append(trick, m3u8.Variant{URI: path.Join(v.Name, iframes), VariantParams: m3u8.VariantParams{
+				Iframe: true, Bandwidth: uint32(peak), AverageBandwidth: uint32(average), Codecs: r.Codecs, Resolution: params.Resolution,
+			}})
+		}
+	}
+	for _, v := range append(startFirst(variants), trick...) {
+		master.Append(v.URI, nil, v.VariantParams)
 	}
 	return master.Encode().Bytes(), nil
+}
+
+// undetermined is the language of sound that nobody has named (RFC 5646, section 4.1): rule 8.10 wants one.
+const undetermined = "und"
+
+// startFirst puts the variant with which a player is to begin before the others.
+func startFirst(variants []m3u8.Variant) []m3u8.Variant {
+	if len(variants) == 0 {
+		return nil
+	}
+	distance := func(v m3u8.Variant) int64 {
+		rate := v.AverageBandwidth
+		if rate == 0 {
+			rate = v.Bandwidth
+		}
+		return max(int64(rate)-firstRate, firstRate-int64(rate))
+	}
+	first := 0
+	for i, v := range variants {
+		if distance(v) < distance(variants[first]) {
+			first = i
+		}
+	}
+	return slices.Concat(variants[first:first+1], variants[:first], variants[first+1:])
 }
 
 // Bandwidth measures a rendition in bits per second: the peak over all runs of segments that are between half and one and

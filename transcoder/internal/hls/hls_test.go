@@ -35,12 +35,22 @@ func video() (plan.Plan, []media.Rendition) {
 		}
 		return r
 	}
-	picture := []uint64{180180, 180180, 90090} // 6.006 s, 6.006 s, 3.003 s
+	picture := []uint64{180180, 180180, 90090}         // 6.006 s, 6.006 s, 3.003 s
+	keyed := func(r media.Rendition) media.Rendition { // one every 2.002 s
+		for i, s := range r.Segments {
+			for left, at := s.Ticks, int64(20); left > 0; at += s.Bytes / 4 {
+				ticks := min(left, 60060)
+				r.Segments[i].KeyFrames = append(r.Segments[i].KeyFrames, media.KeyFrame{Ticks: ticks, Offset: at, Bytes: s.Bytes / 20})
+				left -= ticks
+			}
+		}
+		return r
+	}
 	sound := []uint64{287744, 288768, 144384}
 	return p, []media.Rendition{
-		r("720p", "avc1.64001f", 30000, picture, []int64{1_500_000, 2_100_000, 400_000}),
-		r("480p", "avc1.64001e", 30000, picture, []int64{700_000, 900_000, 200_000}),
-		r("360p", "avc1.64001e", 30000, picture, []int64{400_000, 500_000, 100_000}),
+		keyed(r("720p", "avc1.64001f", 30000, picture, []int64{1_500_000, 2_100_000, 400_000})),
+		keyed(r("480p", "avc1.64001e", 30000, picture, []int64{700_000, 900_000, 200_000})),
+		keyed(r("360p", "avc1.64001e", 30000, picture, []int64{400_000, 500_000, 100_000})),
 		r("audio_128k", "mp4a.40.2", 48000, sound, []int64{96_000, 96_500, 48_000}),
 		r("audio_96k", "mp4a.40.2", 48000, sound, []int64{72_000, 72_500, 36_000}),
 	}
@@ -52,7 +62,7 @@ func TestPlaylists(t *testing.T) {
 		hls.Kind
 		prefix string
 	}{{hls.Event, "growing_"}, {hls.VOD, ""}} {
-		master, err := hls.Master(p, renditions, "playlist.m3u8", kind.Kind)
+		master, err := hls.Master(p, renditions, "playlist.m3u8", "iframes.m3u8", kind.Kind)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,10 +73,15 @@ func TestPlaylists(t *testing.T) {
 		}
 		golden(t, kind.prefix+"720p.m3u8", picture)
 	}
+	trick, ok, err := hls.IFrames(renditions[0])
+	if err != nil || !ok {
+		t.Fatalf("I-frames: %v, %v", ok, err)
+	}
+	golden(t, "720p_iframes.m3u8", trick)
 	for i := range p.Video {
 		p.Video[i].Audio = ""
 	}
-	silent, err := hls.Master(p, renditions[:3], "playlist.m3u8", hls.VOD)
+	silent, err := hls.Master(p, renditions[:3], "playlist.m3u8", "iframes.m3u8", hls.VOD)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +127,86 @@ func TestAGrowingPlaylistIsOnlyAppendedTo(t *testing.T) {
 	}
 }
 
+// An outcome that was recorded before key frames were has none, and half of them make no playlist.
+func TestWithoutAllKeyFramesThereIsNoIFramePlaylist(t *testing.T) {
+	p, renditions := video()
+	for name, forget := range map[string]func(*media.Rendition){
+		"none": func(r *media.Rendition) {
+			for i := range r.Segments {
+				r.Segments[i].KeyFrames = nil
+			}
+		},
+		"not all": func(r *media.Rendition) { r.Segments[1].KeyFrames = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, renditions := video()
+			forget(&renditions[0])
+			if list, ok, err := hls.IFrames(renditions[0]); ok || err != nil {
+				t.Errorf("%s: %v", list, err)
+			}
+			master, err := hls.Master(p, renditions, "playlist.m3u8", "iframes.m3u8", hls.VOD)
+			if err != nil || bytes.Contains(master, []byte("720p/iframes.m3u8")) || !bytes.Contains(master, []byte("480p/iframes.m3u8")) {
+				t.Errorf("%v:\n%s", err, master)
+			}
+		})
+	}
+	if _, ok, err := hls.IFrames(renditions[3]); ok || err != nil {
+		t.Errorf("sound has an I-frame playlist: %v", err)
+	}
+}
+
+func TestTheSoundHasItsLanguage(t *testing.T) {
+	p, renditions := video()
+	p.Source.Audio = &media.Audio{Language: "pt-BR"}
+	master, err := hls.Master(p, renditions, "playlist.m3u8", "iframes.m3u8", hls.VOD)
+	if err != nil || bytes.Count(master, []byte(`,LANGUAGE="pt-BR",`)) != 2 {
+		t.Errorf("%v:\n%s", err, master)
+	}
+}
+
+// Players begin with the variant that is listed first (rule 1.32).
+func TestTheVariantNearestTo2000kIsFirst(t *testing.T) {
+	p, renditions := video()
+	for _, c := range []struct {
+		name  string
+		share int64 // of the bytes
+		want  string
+	}{
+		{"the highest of an easy video", 1, "720p"},
+		{"the middle", 2, "480p"},
+		{"the lowest of a hard one", 4, "360p"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			scaled := make([]media.Rendition, len(renditions))
+			for i, r := range renditions {
+				scaled[i] = r
+				scaled[i].Segments = nil
+				for _, s := range r.Segments {
+					s.Bytes *= c.share
+					scaled[i].Segments = append(scaled[i].Segments, s)
+				}
+			}
+			master, err := hls.Master(p, scaled, "playlist.m3u8", "iframes.m3u8", hls.VOD)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, _, err := m3u8.DecodeFrom(bytes.NewReader(master), true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var order []string
+			for _, v := range list.(*m3u8.MasterPlaylist).Variants {
+				if !v.Iframe {
+					order = append(order, filepath.Dir(v.URI))
+				}
+			}
+			if len(order) != 3 || order[0] != c.want {
+				t.Errorf("the order is %v, want %s first", order, c.want)
+			}
+		})
+	}
+}
+
 func TestBandwidthIsMeasured(t *testing.T) {
 	seconds := func(lengths []uint64, bytes []int64) media.Rendition {
 		r := media.Rendition{Timescale: 1}
@@ -141,7 +236,7 @@ func TestBandwidthIsMeasured(t *testing.T) {
 
 func TestAMissingRenditionIsAnError(t *testing.T) {
 	p, renditions := video()
-	if _, err := hls.Master(p, renditions[1:], "playlist.m3u8", hls.VOD); err == nil {
+	if _, err := hls.Master(p, renditions[1:], "playlist.m3u8", "iframes.m3u8", hls.VOD); err == nil {
 		t.Error("a master playlist was written that names a rendition which is not there")
 	}
 }

@@ -53,6 +53,8 @@ type Audio struct {
 	Channels int     `json:"channels"`
 	Start    float64 `json:"start_s"`
 	End      float64 `json:"end_s"`
+	// Language is a tag of RFC 5646, such as en; "" where the source does not say.
+	Language string `json:"language,omitempty"`
 }
 
 // Segment is one published media segment.
@@ -60,6 +62,16 @@ type Segment struct {
 	Number int    `json:"number"` // from 0, in the rendition
 	Name   string `json:"name"`   // its object's name within the rendition's folder
 	Ticks  uint64 `json:"ticks"`  // its duration, in the rendition's timescale
+	Bytes  int64  `json:"bytes"`
+	// KeyFrames are the segment's, from its start on. Sound has none, and a segment recorded before they were.
+	KeyFrames []KeyFrame `json:"key_frames,omitempty"`
+}
+
+// KeyFrame is a picture that can be decoded alone: a range of its segment's bytes, from the header of the fragment that it
+// starts to the end of the picture.
+type KeyFrame struct {
+	Ticks  uint64 `json:"ticks"`  // to the next key frame or the end of the segment
+	Offset int64  `json:"offset"` // in the segment's bytes
 	Bytes  int64  `json:"bytes"`
 }
 

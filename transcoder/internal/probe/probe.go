@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/text/language"
+
 	"weir/transcoder/internal/ffmpeg"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
@@ -131,6 +133,19 @@ type stream struct {
 	SideData []struct {
 		Rotation float64 `json:"rotation"`
 	} `json:"side_data_list"`
+	Tags struct {
+		Language string `json:"language"`
+	} `json:"tags"`
+}
+
+// language is the track's in the form of RFC 5646: containers mostly have the three letters of ISO 639-2. What is no language is
+// left out, as it would go into playlists.
+func (s *stream) language() string {
+	tag, err := language.Parse(s.Tags.Language)
+	if err != nil || tag == language.Und {
+		return ""
+	}
+	return tag.String()
 }
 
 // frame is a decoded picture.
@@ -194,7 +209,7 @@ func (r report) source(demuxer string) (media.Source, error) {
 	}}
 	out.Video.Width, out.Video.Height = video.displaySize()
 	if audio != nil {
-		out.Audio = &media.Audio{Index: audio.Index, Codec: audio.CodecName, Channels: audio.Channels}
+		out.Audio = &media.Audio{Index: audio.Index, Codec: audio.CodecName, Channels: audio.Channels, Language: audio.language()}
 	}
 	return out, nil
 }

@@ -55,6 +55,11 @@ func PlaylistName(version int) string {
 	return fmt.Sprintf("playlist_%d.m3u8", version)
 }
 
+// IFramesName is the name of a version's I-frame playlists in the renditions' folders.
+func IFramesName(version int) string {
+	return strings.Replace(PlaylistName(version), "playlist", "iframes", 1)
+}
+
 // MasterKey is the key of a video's multivariant playlist; its path at the edge is the same.
 func MasterKey(videoID string) string { return Tree{videoID: videoID}.key(MasterName) }
 
@@ -103,19 +108,24 @@ func hash(data []byte) string {
 // Grow writes a version's media playlists, by rendition, as far as they go so far. All that they name must have been
 // written. Where a longer one is there already, it stays.
 func (t Tree) Grow(ctx context.Context, version int, playlists map[string][]byte) error {
-	return t.playlists(ctx, version, playlists, growingClass)
+	return t.playlists(ctx, PlaylistName(version), playlists, growingClass)
 }
 
 // Complete writes a version's media playlists for good.
 func (t Tree) Complete(ctx context.Context, version int, playlists map[string][]byte) error {
-	return t.playlists(ctx, version, playlists, playlistClass)
+	return t.playlists(ctx, PlaylistName(version), playlists, playlistClass)
 }
 
-func (t Tree) playlists(ctx context.Context, version int, playlists map[string][]byte, m r2.Meta) error {
+// IFrames writes a version's I-frame playlists, by rendition, for good.
+func (t Tree) IFrames(ctx context.Context, version int, playlists map[string][]byte) error {
+	return t.playlists(ctx, IFramesName(version), playlists, playlistClass)
+}
+
+func (t Tree) playlists(ctx context.Context, name string, playlists map[string][]byte, m r2.Meta) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for rendition, data := range playlists {
 		g.Go(func() error {
-			return t.replace(gctx, t.key(rendition, PlaylistName(version)), data, m, func(old []byte) bool { return follows(old, data) })
+			return t.replace(gctx, t.key(rendition, name), data, m, func(old []byte) bool { return follows(old, data) })
 		})
 	}
 	return g.Wait()

@@ -35,6 +35,10 @@ func write(t *testing.T, tree publish.Tree, version int) error {
 		playlists[name] = []byte(list + "#EXT-X-ENDLIST\n")
 		fmt.Fprintf(&master, "%s/%s\n", name, publish.PlaylistName(version))
 	}
+	fmt.Fprintf(&master, "#EXT-X-I-FRAME-STREAM-INF:URI=\"720p/%s\"\n", publish.IFramesName(version))
+	if err := tree.IFrames(ctx, version, map[string][]byte{"720p": playlists["720p"]}); err != nil {
+		return err
+	}
 	if err := tree.Complete(ctx, version, playlists); err != nil {
 		return err
 	}
@@ -52,7 +56,7 @@ func TestATreeIsWrittenBottomUp(t *testing.T) {
 		t.Errorf("invariants: %v", broken)
 	}
 	keys := b.Keys("")
-	if len(keys) != 11 || !slices.Contains(keys, publish.MasterKey("intro")) {
+	if len(keys) != 12 || !slices.Contains(keys, publish.MasterKey("intro")) {
 		t.Errorf("the bucket holds %v", keys)
 	}
 	for _, key := range keys {

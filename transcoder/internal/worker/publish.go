@@ -25,7 +25,7 @@ func (w *Worker) grow(ctx context.Context, j job.Job, p plan.Plan, renditions []
 	if j.State == job.Playable {
 		return j, nil
 	}
-	master, err := hls.Master(p, renditions, publish.PlaylistName(j.Version), hls.Event)
+	master, err := hls.Master(p, renditions, publish.PlaylistName(j.Version), publish.IFramesName(j.Version), hls.Event)
 	if err != nil {
 		return j, err
 	}
@@ -49,9 +49,16 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 	if err != nil {
 		return job.Result{}, err
 	}
-	master, err := hls.Master(p, renditions, publish.PlaylistName(j.Version), hls.VOD)
+	master, err := hls.Master(p, renditions, publish.PlaylistName(j.Version), publish.IFramesName(j.Version), hls.VOD)
 	if err != nil {
 		return job.Result{}, err
+	}
+	iframes, err := iframePlaylists(renditions)
+	if err != nil {
+		return job.Result{}, err
+	}
+	if err := tree.IFrames(ctx, j.Version, iframes); err != nil {
+		return job.Result{}, fmt.Errorf("publish: %w", err)
 	}
 	if err := tree.Complete(ctx, j.Version, playlists); err != nil {
 		return job.Result{}, fmt.Errorf("publish: %w", err)
@@ -86,6 +93,21 @@ func mediaPlaylists(p plan.Plan, renditions []media.Rendition, kind hls.Kind) (m
 			return nil, err
 		}
 		playlists[r.Name] = list
+	}
+	return playlists, nil
+}
+
+// iframePlaylists are those of the renditions whose key frames are known.
+func iframePlaylists(renditions []media.Rendition) (map[string][]byte, error) {
+	playlists := make(map[string][]byte, len(renditions))
+	for _, r := range renditions {
+		list, ok, err := hls.IFrames(r)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			playlists[r.Name] = list
+		}
 	}
 	return playlists, nil
 }

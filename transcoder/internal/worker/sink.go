@@ -73,6 +73,7 @@ func (s *sink) Segment(_ context.Context, rendition string, segment cmaf.Segment
 		s.mu.Lock()
 		r.Segments = append(r.Segments, media.Segment{
 			Number: segment.Number, Name: name, Ticks: segment.Ticks, Bytes: int64(len(segment.Data)),
+			KeyFrames: segment.KeyFrames,
 		})
 		s.mu.Unlock()
 		if s.task.Sound {
