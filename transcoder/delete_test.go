@@ -105,6 +105,11 @@ func TestAVideoIsReplacedUnderItsViewers(t *testing.T) {
 	if v.Version != 2 || v.DurationS != 14 {
 		t.Errorf("the job is %+v", v)
 	}
+	for name, want := range map[string]string{"dash/manifest.mpd": `mediaPresentationDuration="PT14S"`, "manifest.json": `"version": 2`} {
+		if text, _, err := bucket().Read(t.Context(), "videos/"+id(t)+"/"+name); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s is not that of the new version: %v\n%s", name, err, text)
+		}
+	}
 }
 
 func list(t *testing.T, prefix string) []string {

@@ -315,6 +315,7 @@ func readTree(t *testing.T, id string) tree {
 	for _, a := range out.master.GetAllAlternatives() {
 		add(a.URI, true)
 	}
+	checkConclusion(t, id, named)
 	for o, err := range b.List(t.Context(), "videos/"+id+"/") {
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Eyevinn/dash-mpd/mpd"
 	"github.com/Eyevinn/hls-m3u8/m3u8"
 )
 
@@ -22,7 +23,7 @@ type Kind string
 // The kinds. Shrunk, Rewritten, Backwards and Doubled are the marks of a writer that does not know that its work has passed
 // to another.
 const (
-	Invalid     Kind = "invalid"     // a playlist does not parse, or names an object that is not there
+	Invalid     Kind = "invalid"     // a playlist or an MPD does not parse, or names an object that is not there
 	Shrunk      Kind = "shrunk"      // a media playlist lost or changed what it had listed
 	Rewritten   Kind = "rewritten"   // an object that is written once was written again, or is gone
 	Backwards   Kind = "backwards"   // a job's state went back, or changed after its end
@@ -70,7 +71,7 @@ var states = []string{"", "queued", "processing", "playable", "processed", "fail
 const resurrectionGrace = 10 * time.Second
 
 // Witness remembers what was seen of one video's objects and says what must not be. It knows the layout of the bucket and
-// the rules of HLS (RFC 8216, section 6.2.1), and nothing of how the objects came to be. It does no IO: see [Watcher].
+// the rules of HLS (RFC 8216, section 6.2.1) and DASH, and nothing of how the objects came to be. It does no IO: see [Watcher].
 type Witness struct {
 	id        string
 	record    Record
@@ -79,7 +80,7 @@ type Witness struct {
 	risen     bool                 // it was told that there is something long after
 	once      map[string]Object    // objects that are written once, as first seen
 	objects   map[string]Object    // the last listing
-	lists     map[string]playlist  // by key, as last read
+	lists     map[string]playlist  // and MPDs, by key, as last read
 	told      map[string]bool      // problems are told once
 	committed map[string]time.Time // when an outcome was first seen
 }
@@ -88,6 +89,7 @@ type Witness struct {
 type playlist struct {
 	etag   string
 	master bool
+	mpd    bool
 	names  []string // keys of what it leads to
 	media  media
 }
@@ -152,12 +154,12 @@ func (w *Witness) Objects(now time.Time, all map[string]Object) (read []string, 
 			}
 			w.once[key] = o
 		}
-		if strings.HasSuffix(key, ".m3u8") && w.lists[key].etag != o.ETag {
+		if leads(key) && w.lists[key].etag != o.ETag {
 			read = append(read, key)
 		}
 	}
 	for key := range old {
-		if _, ok := all[key]; !ok && (outcomes.MatchString(key) || strings.HasSuffix(key, ".m3u8")) && w.record.State != "failed" {
+		if _, ok := all[key]; !ok && (outcomes.MatchString(key) || leads(key)) && w.record.State != "failed" {
 			problems = w.tell(problems, Rewritten, "%s is gone", key)
 		}
 	}
@@ -166,7 +168,10 @@ func (w *Witness) Objects(now time.Time, all map[string]Object) (read []string, 
 	return read, append(problems, w.dangling(all)...)
 }
 
-// Playlist takes in a playlist that was read. later is a listing that was made afterwards.
+// leads tells whether an object says where others are: a playlist or an MPD.
+func leads(key string) bool { return strings.HasSuffix(key, ".m3u8") || strings.HasSuffix(key, ".mpd") }
+
+// Playlist takes in a playlist or an MPD that was read. later is a listing that was made afterwards.
 func (w *Witness) Playlist(key, etag string, body []byte, later map[string]Object) []Problem {
 	list, err := parse(key, body)
 	if err != nil {
@@ -174,7 +179,7 @@ func (w *Witness) Playlist(key, etag string, body []byte, later map[string]Objec
 	}
 	list.etag = etag
 	var problems []Problem
-	if old, ok := w.lists[key]; ok && !list.master {
+	if old, ok := w.lists[key]; ok && !list.master && !list.mpd {
 		if why := old.media.grewInto(list.media); why != "" {
 			problems = w.tell(problems, Shrunk, "%s: %s", key, why)
 		}
@@ -203,9 +208,9 @@ func (w *Witness) Record(r Record) []Problem {
 
 // Unreferenced are the keys in the tree that no playlist leads to.
 func (w *Witness) Unreferenced() []string {
-	named := map[string]bool{}
+	named := map[string]bool{w.manifest(): true}
 	for key, l := range w.lists {
-		if l.master {
+		if l.master || l.mpd {
 			named[key] = true
 		}
 		for _, name := range l.names {
@@ -224,19 +229,27 @@ func (w *Witness) Unreferenced() []string {
 
 // Complete says what is missing from a video that is processed; "" if nothing is.
 func (w *Witness) Complete() string {
-	masters := 0
+	masters, mpds := 0, 0
 	for key, l := range w.lists {
 		if l.master {
 			masters++
+		} else if l.mpd {
+			mpds++
 		} else if !l.media.closed {
 			return key + " has no end"
 		}
 	}
-	if masters != 1 {
-		return fmt.Sprintf("there are %d master playlists", masters)
+	if masters != 1 || mpds != 1 {
+		return fmt.Sprintf("there are %d master playlists and %d MPDs", masters, mpds)
+	}
+	if _, ok := w.objects[w.manifest()]; !ok {
+		return "there is no " + w.manifest()
 	}
 	return ""
 }
+
+// manifest is the key of what says all that was published.
+func (w *Witness) manifest() string { return "videos/" + w.id + "/manifest.json" }
 
 // Shape is what the playlists promise of the video: by their names within the tree, the renditions of the master, the
 // init segment and the segments' durations of the others. The names of segments are not part of it: with a bit rate that is
@@ -244,6 +257,9 @@ func (w *Witness) Complete() string {
 func (w *Witness) Shape() map[string]string {
 	shape := map[string]string{}
 	for key, l := range w.lists {
+		if l.mpd { // its segments are the playlists'
+			continue
+		}
 		text := l.media.init
 		for _, s := range l.media.segments {
 			text += fmt.Sprintf(" %.3f", s.duration)
@@ -305,8 +321,11 @@ func (m media) grewInto(later media) string {
 	return ""
 }
 
-// parse reads a playlist strictly.
+// parse reads a playlist strictly, or an MPD.
 func parse(key string, body []byte) (playlist, error) {
+	if strings.HasSuffix(key, ".mpd") {
+		return parseMPD(key, body)
+	}
 	read, _, err := m3u8.DecodeFrom(bytes.NewReader(body), true)
 	if err != nil {
 		return playlist{}, err
@@ -349,6 +368,33 @@ func parse(key string, body []byte) (playlist, error) {
 		if (p.MediaType == m3u8.VOD) != p.Closed {
 			return l, fmt.Errorf("it is of type VOD: %v, it has an end: %v", p.MediaType == m3u8.VOD, p.Closed)
 		}
+	}
+	return l, nil
+}
+
+// parseMPD reads an MPD whose representations list their segments.
+func parseMPD(key string, body []byte) (playlist, error) {
+	l := playlist{mpd: true}
+	read, err := mpd.MPDFromBytes(body)
+	if err != nil {
+		return l, err
+	}
+	for _, period := range read.Periods {
+		for _, set := range period.AdaptationSets {
+			for _, r := range set.Representations {
+				if len(r.BaseURLs) != 1 || r.SegmentList == nil || r.SegmentList.Initialization == nil {
+					return l, fmt.Errorf("representation %s lists no segments", r.Id)
+				}
+				folder := path.Join(path.Dir(key), string(r.BaseURLs[0].Value))
+				l.names = append(l.names, path.Join(folder, string(r.SegmentList.Initialization.SourceURL)))
+				for _, s := range r.SegmentList.SegmentURL {
+					l.names = append(l.names, path.Join(folder, string(s.Media)))
+				}
+			}
+		}
+	}
+	if len(l.names) == 0 {
+		return l, errors.New("it lists nothing")
 	}
 	return l, nil
 }

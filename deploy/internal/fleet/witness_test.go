@@ -29,6 +29,7 @@ func objects(segments int, more ...string) map[string]fleet.Object {
 const (
 	masterKey = "videos/v/hls/master.m3u8"
 	mediaKey  = "videos/v/hls/180p/playlist.m3u8"
+	mpdKey    = "videos/v/dash/manifest.mpd"
 	master    = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH=1000,RESOLUTION=320x180\n180p/playlist.m3u8\n"
 )
 
@@ -47,6 +48,16 @@ func media(segments int, end bool) string {
 		b.WriteString("#EXT-X-ENDLIST\n")
 	}
 	return b.String()
+}
+
+// description is an MPD of so many segments.
+func description(segments int) string {
+	var b strings.Builder
+	b.WriteString(`<MPD><Period><AdaptationSet><Representation id="180p"><BaseURL>../hls/180p/</BaseURL><SegmentList><Initialization sourceURL="init_a.mp4"/>`)
+	for i := range segments {
+		fmt.Fprintf(&b, `<SegmentURL media="segment_%d_a.m4s"/>`, i)
+	}
+	return b.String() + "</SegmentList></Representation></AdaptationSet></Period></MPD>"
 }
 
 func TestWitness(t *testing.T) {
@@ -83,6 +94,9 @@ func TestWitness(t *testing.T) {
 		steps []step
 		want  fleet.Kind // of the last step; those before it are fine
 	}{
+		{"an MPD that names what is there", []step{list(0, objects(2)), read(mpdKey, description(2), objects(2))}, ""},
+		{"an MPD that names a segment that is not there", []step{list(0, objects(2)), read(mpdKey, description(3), objects(2))}, fleet.Invalid},
+		{"an MPD that names nothing", []step{list(0, objects(2)), read(mpdKey, "<MPD/>", objects(2))}, fleet.Invalid},
 		{"a playlist that grows to its end", []step{
 			list(0, objects(1)), read(mediaKey, media(1, false), objects(1)), list(1, objects(2)),
 			read(mediaKey, media(2, false), objects(2)), read(mediaKey, media(2, true), objects(2)),
@@ -198,7 +212,7 @@ func TestWitnessReadsWhatChangedMediaBeforeMaster(t *testing.T) {
 func TestWitnessKnowsWhenAVideoIsWhole(t *testing.T) {
 	w := fleet.NewWitness("v")
 	stray := "videos/v/hls/180p/segment_0_b.m4s"
-	all := objects(2, mediaKey, masterKey, stray)
+	all := objects(2, mediaKey, masterKey, mpdKey, stray)
 	w.Objects(epoch, all)
 	if w.Complete() == "" {
 		t.Error("nothing was read, and it is complete")
@@ -209,8 +223,17 @@ func TestWitnessKnowsWhenAVideoIsWhole(t *testing.T) {
 		t.Errorf("without an end: %q", got)
 	}
 	w.Playlist(mediaKey, "2", []byte(media(2, true)), all)
-	if got := w.Complete(); got != "" {
+	if got := w.Complete(); !strings.Contains(got, "0 MPDs") {
 		t.Errorf("with an end: %q", got)
+	}
+	w.Playlist(mpdKey, "1", []byte(description(2)), all)
+	if got := w.Complete(); !strings.Contains(got, "there is no videos/v/manifest.json") {
+		t.Errorf("with an MPD: %q", got)
+	}
+	all["videos/v/manifest.json"] = fleet.Object{ETag: "1"}
+	w.Objects(epoch, all)
+	if got := w.Complete(); got != "" {
+		t.Errorf("with all of it: %q", got)
 	}
 	if left := w.Unreferenced(); !slices.Equal(left, []string{"hls/180p/segment_0_b.m4s"}) {
 		t.Errorf("unreferenced: %v", left)

@@ -31,7 +31,7 @@ func site(modules string) http.Handler {
 }
 
 // drive plays what a page was given, as a viewer would: to the end, then a little of every rung. A page has load, which fails with
-// the player's own error; rungs and choose; and video. What goes wrong later is in problems.
+// the player's own error; rungs and choose, which may take a while; and video. What goes wrong later is in problems.
 const drive = `(async (access) => {
 	const until = async (what, test, ms = 20000) => {
 		for (const end = performance.now() + ms; !test(); await new Promise((again) => setTimeout(again, 20))) {
@@ -50,7 +50,7 @@ const drive = `(async (access) => {
 	const seen = {Frames: video.getVideoPlaybackQuality().totalVideoFrames, Seconds: video.currentTime,
 		Sound: video.webkitAudioDecodedByteCount > 0, Heights: []};
 	for (const height of rungs().sort((a, b) => a - b)) {
-		choose(height);
+		await choose(height);
 		video.currentTime = 0;
 		play();
 		await until("a picture of " + height + " lines", () => video.videoHeight === height && video.currentTime > 0.5 && video.currentTime < 3);

@@ -22,6 +22,8 @@ var ways = []way{inPath, inQuery, inBearer, inCookie}
 // player is one that a viewer may have.
 type player struct {
 	name string
+	// list is where it begins: the master playlist, or the MPD.
+	list string
 	// play plays the clip to its end and tells what was seen. Its error is the player's own, in the player's words.
 	play func(*testing.T, access) (viewing, error)
 	// refusal is in the error with which the player tells that it was answered 401, or that it failed, if it tells no more.
@@ -34,37 +36,46 @@ type player struct {
 	cannot map[way]string
 }
 
+// Where players begin.
+const (
+	master = "hls/master.m3u8"
+	mpd    = "dash/manifest.mpd"
+)
+
 var players = []player{
-	{name: "hls.js", play: page("hlsjs"), chooses: true, adapts: true, refusal: "manifestLoadError 401"},
-	{name: "Shaka Player", play: page("shaka"), chooses: true, adapts: true, refusal: "BAD_HTTP_STATUS 401"},
-	{name: "Vidstack", play: page("vidstack"), chooses: true, adapts: true, refusal: "manifestLoadError 401"},
+	{name: "hls.js", list: master, play: page("hlsjs"), chooses: true, adapts: true, refusal: "manifestLoadError 401"},
+	{name: "Shaka Player", list: master, play: page("shaka"), chooses: true, adapts: true, refusal: "BAD_HTTP_STATUS 401"},
+	{name: "Shaka Player of DASH", list: mpd, play: page("shaka"), chooses: true, adapts: true, refusal: "BAD_HTTP_STATUS 401"},
+	{name: "dash.js", list: mpd, play: page("dashjs"), chooses: true, adapts: true, refusal: " 401"},
+	{name: "Vidstack", list: master, play: page("vidstack"), chooses: true, adapts: true, refusal: "manifestLoadError 401"},
 	// Scripts are not told why the video cannot be read.
-	{name: "Chromium's own", play: page("native"), adapts: true, refusal: "DEMUXER_ERROR", cannot: map[way]string{
+	{name: "Chromium's own", list: master, play: page("native"), adapts: true, refusal: "DEMUXER_ERROR", cannot: map[way]string{
 		inBearer: "a video element sends no header of the page's",
 	}},
-	{name: "FFmpeg", play: ffmpeg, chooses: true, refusal: "401 Unauthorized"},
-	{name: "mpv", play: mpv, chooses: true, refusal: "http_code=401"},
+	{name: "FFmpeg", list: master, play: ffmpeg, chooses: true, refusal: "401 Unauthorized"},
+	{name: "FFmpeg of DASH", list: mpd, play: ffmpegDASH, chooses: true, refusal: "401 Unauthorized"},
+	{name: "mpv", list: master, play: mpv, chooses: true, refusal: "http_code=401"},
 }
 
 // access is what a player is given.
 type access struct {
-	url    string // of the master playlist
+	url    string // of the master playlist or the MPD
 	bearer string // token
 	cookie string // token
 }
 
 // give puts the token into one of the ways.
-func (w way) give(base, token string) access {
-	const master = "/videos/" + videoID + "/hls/master.m3u8"
+func (p player) give(base string, w way, token string) access {
+	list := "/videos/" + videoID + "/" + p.list
 	switch w {
 	case inPath:
-		return access{url: base + "/t/" + token + master}
+		return access{url: base + "/t/" + token + list}
 	case inQuery:
-		return access{url: base + master + "?token=" + token}
+		return access{url: base + list + "?token=" + token}
 	case inBearer:
-		return access{url: base + master, bearer: token}
+		return access{url: base + list, bearer: token}
 	default:
-		return access{url: base + master, cookie: token}
+		return access{url: base + list, cookie: token}
 	}
 }
 
@@ -96,7 +107,7 @@ func TestEveryPlayerPlaysWithItsTokenInEveryWay(t *testing.T) {
 				t.Parallel()
 				token := mint(t, time.Hour)
 				seen := watch(t)
-				got, err := p.play(t, w.give(seen.URL, token))
+				got, err := p.play(t, p.give(seen.URL, w, token))
 				if reason, ok := p.cannot[w]; ok {
 					if err == nil {
 						t.Errorf("it plays, although %s", reason)
@@ -108,7 +119,7 @@ func TestEveryPlayerPlaysWithItsTokenInEveryWay(t *testing.T) {
 					t.Fatalf("%v\n%s", err, seen)
 				}
 				p.wantAll(t, got)
-				seen.wantAdmitted(t, w, token)
+				seen.wantAdmitted(t, p.list, w, token)
 			})
 		}
 	}
@@ -144,7 +155,7 @@ func TestEveryPlayerSaysThatItsTokenHasExpired(t *testing.T) {
 			t.Run(p.name+"/"+string(w), func(t *testing.T) {
 				t.Parallel()
 				seen := watch(t)
-				_, err := p.play(t, w.give(seen.URL, mint(t, -time.Hour)))
+				_, err := p.play(t, p.give(seen.URL, w, mint(t, -time.Hour)))
 				if err == nil || !strings.Contains(err.Error(), p.refusal) {
 					t.Errorf("the player says %v, want %q\n%s", err, p.refusal, seen)
 				}

@@ -18,6 +18,31 @@ const programTimeout = 30 * time.Second
 
 // ffmpeg plays all rungs at once.
 func ffmpeg(t *testing.T, a access) (viewing, error) {
+	out, err := decode(t, a, "0:v", "0:a")
+	return frames(out), err
+}
+
+// ffmpegDASH plays the sound, then one rung after the other: FFmpeg's demuxer of DASH ends all streams with the one that ends first.
+func ffmpegDASH(t *testing.T, a access) (all viewing, err error) {
+	out, err := decode(t, a, "0:a")
+	if err != nil {
+		return all, err
+	}
+	sound := frames(out).Sound
+	for i := range heights {
+		out, err := decode(t, a, fmt.Sprintf("0:v:%d", i))
+		if err != nil {
+			return all, err
+		}
+		rung := frames(out)
+		rung.Sound = sound
+		all = all.and(rung)
+	}
+	return all, nil
+}
+
+// decode has FFmpeg decode streams, and tell each frame.
+func decode(t *testing.T, a access, streams ...string) (string, error) {
 	args := []string{"-v", "error", "-nostdin"}
 	if a.bearer != "" {
 		args = append(args, "-headers", "Authorization: Bearer "+a.bearer+"\r\n")
@@ -25,9 +50,11 @@ func ffmpeg(t *testing.T, a access) (viewing, error) {
 	if a.cookie != "" {
 		args = append(args, "-cookies", "weir_token="+a.cookie+"; path=/")
 	}
-	args = append(args, "-i", a.url, "-map", "0:v", "-map", "0:a", "-f", "framecrc", "-")
-	out, err := run(t, "ffmpeg", args...)
-	return frames(out), err
+	args = append(args, "-i", a.url)
+	for _, s := range streams {
+		args = append(args, "-map", s)
+	}
+	return run(t, "ffmpeg", append(args, "-f", "framecrc", "-")...)
 }
 
 // mpv plays one rung after the other.

@@ -107,10 +107,13 @@ func (w *witness) String() string {
 }
 
 // wantAdmitted holds every request to the way in which it was to carry the token, and every answer to success, compressed if
-// the player said that it takes that.
-func (w *witness) wantAdmitted(t *testing.T, by way, token string) {
+// the player said that it takes that. list is where it begins.
+func (w *witness) wantAdmitted(t *testing.T, list string, by way, token string) {
 	t.Helper()
-	playlists, segments := 0, 0
+	playlists, segments, least := 0, 0, 3 // the master's, the picture's and the sound's
+	if list == mpd {
+		least = 1
+	}
 	for _, e := range w.seen(t) {
 		switch e.status {
 		case http.StatusOK, http.StatusPartialContent, http.StatusNotModified:
@@ -122,7 +125,7 @@ func (w *witness) wantAdmitted(t *testing.T, by way, token string) {
 		}
 		file, _, _ := strings.Cut(e.uri, "?")
 		switch path.Ext(file) {
-		case ".m3u8":
+		case path.Ext(list):
 			playlists++
 			if takes := strings.Contains(e.takes, "gzip"); e.status == http.StatusOK && takes != (e.encoding == "gzip") {
 				t.Errorf("the playlist is not as the player takes it: %v", e)
@@ -134,7 +137,7 @@ func (w *witness) wantAdmitted(t *testing.T, by way, token string) {
 			}
 		}
 	}
-	if playlists < 3 || segments < 2 { // the master's, the picture's and the sound's
+	if playlists < least || segments < 2 {
 		t.Errorf("only %d playlists and %d segments were asked for:\n%s", playlists, segments, w)
 	}
 }

@@ -83,7 +83,8 @@ type Playback struct {
 	URLs      PlaybackURLs `json:"urls"`
 }
 
-// PlaybackURLs are the master playlist's URLs, one for each way to carry the token.
+// PlaybackURLs are the URLs of the master playlist, and of the MPD once all of the video is there, one for each way to carry the
+// token.
 type PlaybackURLs struct {
 	// HLS has the token in the path: every relative URI inherits it, in every player.
 	HLS string `json:"hls"`
@@ -91,6 +92,10 @@ type PlaybackURLs struct {
 	HLSQuery string `json:"hls_query"`
 	// HLSBearer has none: send it as "Authorization: Bearer".
 	HLSBearer string `json:"hls_bearer"`
+
+	DASH       string `json:"dash,omitempty"`
+	DASHQuery  string `json:"dash_query,omitempty"`
+	DASHBearer string `json:"dash_bearer,omitempty"`
 }
 
 // Mint makes a token for one video. Its subject is the path prefix that it opens.
@@ -112,10 +117,15 @@ func (m Minter) Mint(j job.Job) (Playback, error) {
 	if err != nil {
 		return Playback{}, fmt.Errorf("mint a token: %w", err)
 	}
-	base, master := strings.TrimSuffix(m.PublicURL, "/"), "/"+publish.MasterKey(j.VideoID)
-	return Playback{VideoID: j.VideoID, Token: token, ExpiresAt: expires, URLs: PlaybackURLs{
-		HLS:       base + "/t/" + token + master,
-		HLSQuery:  base + master + "?token=" + token,
-		HLSBearer: base + master,
-	}}, nil
+	base := strings.TrimSuffix(m.PublicURL, "/")
+	urls := func(key string) (path, query, bearer string) {
+		bearer = base + "/" + key
+		return base + "/t/" + token + "/" + key, bearer + "?token=" + token, bearer
+	}
+	p := Playback{VideoID: j.VideoID, Token: token, ExpiresAt: expires}
+	p.URLs.HLS, p.URLs.HLSQuery, p.URLs.HLSBearer = urls(publish.MasterKey(j.VideoID))
+	if j.Whole() {
+		p.URLs.DASH, p.URLs.DASHQuery, p.URLs.DASHBearer = urls(publish.MPDKey(j.VideoID))
+	}
+	return p, nil
 }

@@ -21,16 +21,17 @@ func TestAVideoCanBePlayedWhileSomethingOfItIsPublished(t *testing.T) {
 		name   string
 		steps  []func(*job.Job)
 		status int
+		whole  bool // there is an MPD too
 	}{
-		{"queued", nil, 409},
-		{"processing", []func(*job.Job){(*job.Job).Begin}, 409},
-		{"playable", []func(*job.Job){publish}, 200},
-		{"processed", []func(*job.Job){publish, finish}, 200},
-		{"failed", []func(*job.Job){fail}, 409},
-		{"failed after it was playable", []func(*job.Job){publish, fail}, 409},
-		{"being replaced", []func(*job.Job){publish, finish, again}, 200},
-		{"replaced in vain", []func(*job.Job){publish, finish, again, fail}, 200},
-		{"deleted", []func(*job.Job){publish, finish, func(j *job.Job) { j.Delete(now) }}, 409},
+		{"queued", nil, 409, false},
+		{"processing", []func(*job.Job){(*job.Job).Begin}, 409, false},
+		{"playable", []func(*job.Job){publish}, 200, false},
+		{"processed", []func(*job.Job){publish, finish}, 200, true},
+		{"failed", []func(*job.Job){fail}, 409, false},
+		{"failed after it was playable", []func(*job.Job){publish, fail}, 409, false},
+		{"being replaced", []func(*job.Job){publish, finish, again}, 200, true},
+		{"replaced in vain", []func(*job.Job){publish, finish, again, fail}, 200, true},
+		{"deleted", []func(*job.Job){publish, finish, func(j *job.Job) { j.Delete(now) }}, 409, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := setup(t)
@@ -41,6 +42,10 @@ func TestAVideoCanBePlayedWhileSomethingOfItIsPublished(t *testing.T) {
 			w := f.do("GET", "/videos/intro/playback", "")
 			if c.status == http.StatusOK && w.Code != http.StatusOK {
 				t.Errorf("answered %d: %s", w.Code, w.Body)
+			}
+			var p api.Playback
+			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || (p.URLs.DASH != "") != c.whole {
+				t.Errorf("the MPD is at %q, and %v", p.URLs.DASH, err)
 			}
 			if c.status != http.StatusOK {
 				refused(t, c.name, w, c.status, "not_playable")
@@ -92,14 +97,12 @@ func TestAPlaybackTokenOpensOneVideo(t *testing.T) {
 	if want := now.Truncate(time.Second).Add(2*time.Hour + 15*time.Minute); !p.ExpiresAt.Equal(want) || !claims.ExpiresAt.Equal(want) {
 		t.Errorf("the token of a two-hour video expires at %v and %v, want %v", p.ExpiresAt, claims.ExpiresAt, want)
 	}
-	if want := "https://video.example.com/t/" + p.Token + "/videos/intro/hls/master.m3u8"; p.URLs.HLS != want {
-		t.Errorf("URL %s, want %s", p.URLs.HLS, want)
-	}
-	if want := "https://video.example.com/videos/intro/hls/master.m3u8?token=" + p.Token; p.URLs.HLSQuery != want {
-		t.Errorf("URL %s, want %s", p.URLs.HLSQuery, want)
-	}
-	if want := "https://video.example.com/videos/intro/hls/master.m3u8"; p.URLs.HLSBearer != want {
-		t.Errorf("URL %s, want %s", p.URLs.HLSBearer, want)
+	const host, master, mpd = "https://video.example.com", "/videos/intro/hls/master.m3u8", "/videos/intro/dash/manifest.mpd"
+	if want := (api.PlaybackURLs{
+		HLS: host + "/t/" + p.Token + master, HLSQuery: host + master + "?token=" + p.Token, HLSBearer: host + master,
+		DASH: host + "/t/" + p.Token + mpd, DASHQuery: host + mpd + "?token=" + p.Token, DASHBearer: host + mpd,
+	}); p.URLs != want {
+		t.Errorf("URLs %+v, want %+v", p.URLs, want)
 	}
 }
 

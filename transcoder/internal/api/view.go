@@ -21,6 +21,7 @@ type Video struct {
 	Segments   int             `json:"segments,omitempty"`
 	Bytes      int64           `json:"bytes,omitempty"`
 	Renditions []job.Rendition `json:"renditions,omitempty"`
+	Manifest   string          `json:"manifest,omitempty"` // key of manifest.json
 	Error      *job.Failure    `json:"error,omitempty"`
 	Webhooks   []Webhook       `json:"webhooks,omitempty"` // in the order in which the events happened
 }
@@ -42,7 +43,7 @@ func view(j job.Job) Video {
 		Duration: duration(j), Error: j.Failure,
 	}
 	if r := j.Result; r != nil {
-		v.Segments, v.Bytes, v.Renditions = r.Segments, r.Bytes, r.Renditions
+		v.Segments, v.Bytes, v.Renditions, v.Manifest = r.Segments, r.Bytes, r.Renditions, r.Manifest
 	}
 	for _, n := range j.Notices {
 		v.Webhooks = append(v.Webhooks, Webhook{

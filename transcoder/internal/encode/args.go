@@ -178,7 +178,7 @@ func (e Encoder) videoArgs(p plan.Plan, i int) []string {
 		"-map", fmt.Sprintf("[v%d]", i),
 		// The graph has already made the frames: none is to be repeated or dropped.
 		"-fps_mode", "passthrough",
-		"-c:v", "libx264",
+		"-c:v", VideoEncoder,
 		"-preset", e.Preset,
 		"-profile:v", "high",
 		"-threads", strconv.Itoa(threads),

@@ -25,6 +25,12 @@ type Encoder struct {
 	Preset string
 }
 
+// How pictures are encoded: FFmpeg's name of the encoder, and the quality that is aimed at.
+const (
+	VideoEncoder = "libx264"
+	CRF          = crf
+)
+
 // Sink takes what a task makes. For one rendition the calls come in order, the init segment first; for several they
 // come side by side. A task that has to start over makes the same calls again.
 type Sink interface {

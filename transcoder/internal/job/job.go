@@ -73,6 +73,8 @@ type Result struct {
 	Segments   int         `json:"segments"` // of all renditions
 	Bytes      int64       `json:"bytes"`    // of all segments and init segments
 	Renditions []Rendition `json:"renditions"`
+	// Manifest is the key of manifest.json, which says where all of it is.
+	Manifest string `json:"manifest,omitempty"`
 }
 
 // Rendition is one published output.
@@ -91,6 +93,9 @@ func (j Job) Watchable() bool { return j.Published > 0 }
 
 // Replaces tells whether the run is to take the place of a version that is watched meanwhile.
 func (j Job) Replaces() bool { return j.Published > 0 && j.Published < j.Version }
+
+// Whole tells whether the version that can be watched is there in whole. Before that it has no MPD.
+func (j Job) Whole() bool { return j.State == Processed || j.Replaces() }
 
 // Closed tells whether nothing is left to do: the job has ended, its remains are swept, and the backend was told.
 func (j Job) Closed() bool {

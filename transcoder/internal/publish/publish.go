@@ -1,9 +1,9 @@
 // Package publish writes what players see: the keys, the class of each object, and the order of writing.
 //
 // Media is written once under a name that carries its content's hash; playlists follow when all that they name is there,
-// the master playlist last. So a reader of the bucket never meets a name that leads nowhere, and an immutable URL never
-// changes its meaning. A playlist only ever grows, whoever writes it and however late. Start at [Tree]. What the playlists
-// say is the business of package hls.
+// the master playlist last, and at the end of the job the MPD and the manifest. So a reader of the bucket never meets a name that leads nowhere, and an immutable URL never
+// changes its meaning. A playlist only ever grows, whoever writes it and however late. Start at [Tree]. What is written is
+// the business of packages hls, dash and manifest.
 package publish
 
 import (
@@ -40,11 +40,20 @@ var (
 	segmentClass  = r2.Meta{ContentType: "video/iso.segment", CacheControl: "public, max-age=31536000, immutable"}
 	playlistClass = r2.Meta{ContentType: "application/vnd.apple.mpegurl", CacheControl: "public, max-age=60"}
 	// growingClass is for playlists that will be longer in a moment.
-	growingClass = r2.Meta{ContentType: "application/vnd.apple.mpegurl", CacheControl: "public, max-age=1"}
+	growingClass  = r2.Meta{ContentType: "application/vnd.apple.mpegurl", CacheControl: "public, max-age=1"}
+	mpdClass      = r2.Meta{ContentType: "application/dash+xml", CacheControl: "public, max-age=60"}
+	manifestClass = r2.Meta{ContentType: "application/json", CacheControl: "public, max-age=60"}
 )
 
 // MasterName is the multivariant playlist, whose appearance makes the video playable.
 const MasterName = "master.m3u8"
+
+// Where in the video's folder players begin, and what says all that is there.
+const (
+	MasterPath   = "hls/" + MasterName
+	MPDPath      = "dash/manifest.mpd"
+	ManifestPath = "manifest.json"
+)
 
 // PlaylistName is the name of a version's media playlists in the renditions' folders. Each version has its own, so that a
 // player that has begun with one version finds all of it, also when the master playlist leads to the next.
@@ -62,6 +71,12 @@ func IFramesName(version int) string {
 
 // MasterKey is the key of a video's multivariant playlist; its path at the edge is the same.
 func MasterKey(videoID string) string { return Tree{videoID: videoID}.key(MasterName) }
+
+// MPDKey is the key of a video's MPD, and its path at the edge.
+func MPDKey(videoID string) string { return Tree{videoID: videoID}.prefix() + MPDPath }
+
+// ManifestKey is the key of a video's manifest, and its path at the edge.
+func ManifestKey(videoID string) string { return Tree{videoID: videoID}.prefix() + ManifestPath }
 
 // Tree is one video's published objects.
 type Tree struct {
@@ -149,8 +164,23 @@ func (t Tree) Master(ctx context.Context, data []byte, growing bool, ours func()
 	if growing {
 		class = growingClass
 	}
+	return t.pointer(ctx, t.key(MasterName), data, class, ours)
+}
+
+// MPD writes the MPD for DASH players, which leads to what the complete master playlist leads to. ours is as with Master.
+func (t Tree) MPD(ctx context.Context, data []byte, ours func() error) error {
+	return t.pointer(ctx, MPDKey(t.videoID), data, mpdClass, ours)
+}
+
+// Manifest writes the manifest, when all that it names is there. ours is as with Master.
+func (t Tree) Manifest(ctx context.Context, data []byte, ours func() error) error {
+	return t.pointer(ctx, ManifestKey(t.videoID), data, manifestClass, ours)
+}
+
+// pointer writes what leads to a version under a name that all versions share.
+func (t Tree) pointer(ctx context.Context, key string, data []byte, m r2.Meta, ours func() error) error {
 	var refused error
-	err := t.replace(ctx, t.key(MasterName), data, class, func(old []byte) bool {
+	err := t.replace(ctx, key, data, m, func(old []byte) bool {
 		refused = ours()
 		return refused == nil && !bytes.Equal(old, data)
 	})
@@ -178,8 +208,8 @@ func (t Tree) replace(ctx context.Context, key string, data []byte, m r2.Meta, w
 	}
 }
 
-// Sweep removes all that the master playlist does not lead to: what attempts left behind that lost a race, and versions
-// that were replaced.
+// Sweep removes all media and playlists that the master playlist does not lead to: what attempts left behind that lost a race,
+// and versions that were replaced. The MPD leads to nothing else.
 func (t Tree) Sweep(ctx context.Context) error {
 	keep, err := t.reachable(ctx)
 	if err != nil {
@@ -188,9 +218,9 @@ func (t Tree) Sweep(ctx context.Context) error {
 	return t.remove(ctx, t.key(), func(key string) bool { return !keep[key] })
 }
 
-// Withdraw removes the whole tree, the master playlist first: from then on nothing can be played.
+// Withdraw removes the whole tree, the master playlist and the MPD first: from then on nothing can be played.
 func (t Tree) Withdraw(ctx context.Context) error {
-	if err := t.bucket.Delete(ctx, t.key(MasterName)); err != nil {
+	if err := t.bucket.Delete(ctx, t.key(MasterName), MPDKey(t.videoID)); err != nil {
 		return err
 	}
 	return t.remove(ctx, t.prefix(), func(string) bool { return true })

@@ -17,20 +17,23 @@ func write(t *testing.T, tree publish.Tree, version int) error {
 	t.Helper()
 	ctx := t.Context()
 	playlists := map[string][]byte{}
-	var master strings.Builder
+	var master, mpd strings.Builder
 	master.WriteString("#EXTM3U\n")
+	mpd.WriteString("<MPD>\n")
 	for _, name := range []string{"720p", "audio_128k"} {
 		init, err := tree.Init(ctx, name, []byte("init of "+name))
 		if err != nil {
 			return err
 		}
 		list := fmt.Sprintf("#EXTM3U\n#EXT-X-MAP:URI=%q\n", init)
+		fmt.Fprintf(&mpd, "<BaseURL>../hls/%s/</BaseURL>\n<Initialization sourceURL=%q/>\n", name, init)
 		for n := range 3 {
 			object, err := tree.Segment(ctx, name, n, fmt.Appendf(nil, "segment %d of %s, version %d", n, name, version))
 			if err != nil {
 				return err
 			}
 			list += "#EXTINF:6,\n" + object + "\n"
+			fmt.Fprintf(&mpd, "<SegmentURL media=%q/>\n", object)
 		}
 		playlists[name] = []byte(list + "#EXT-X-ENDLIST\n")
 		fmt.Fprintf(&master, "%s/%s\n", name, publish.PlaylistName(version))
@@ -42,7 +45,13 @@ func write(t *testing.T, tree publish.Tree, version int) error {
 	if err := tree.Complete(ctx, version, playlists); err != nil {
 		return err
 	}
-	return tree.Master(ctx, []byte(master.String()), false, ours)
+	if err := tree.Master(ctx, []byte(master.String()), false, ours); err != nil {
+		return err
+	}
+	if err := tree.MPD(ctx, []byte(mpd.String()+"</MPD>\n"), ours); err != nil {
+		return err
+	}
+	return tree.Manifest(ctx, fmt.Appendf(nil, `{"version":%d}`, version), ours)
 }
 
 func ours() error { return nil }
@@ -56,14 +65,23 @@ func TestATreeIsWrittenBottomUp(t *testing.T) {
 		t.Errorf("invariants: %v", broken)
 	}
 	keys := b.Keys("")
-	if len(keys) != 12 || !slices.Contains(keys, publish.MasterKey("intro")) {
+	if len(keys) != 14 {
 		t.Errorf("the bucket holds %v", keys)
+	}
+	for _, key := range []string{publish.MasterKey("intro"), publish.MPDKey("intro"), publish.ManifestKey("intro")} {
+		if !slices.Contains(keys, key) {
+			t.Errorf("the bucket lacks %s", key)
+		}
 	}
 	for _, key := range keys {
 		var want string
 		switch {
 		case strings.HasSuffix(key, ".m3u8"):
 			want = "application/vnd.apple.mpegurl public, max-age=60"
+		case strings.HasSuffix(key, ".mpd"):
+			want = "application/dash+xml public, max-age=60"
+		case strings.HasSuffix(key, ".json"):
+			want = "application/json public, max-age=60"
 		case strings.Contains(key, "/init_"):
 			want = "video/mp4 public, max-age=31536000, immutable"
 		default:
@@ -75,8 +93,8 @@ func TestATreeIsWrittenBottomUp(t *testing.T) {
 	}
 }
 
-// Whatever operation fails, heard or unheard, the same calls again end in the same tree; and until the last of them the
-// master playlist names nothing that is missing.
+// Whatever operation fails, heard or unheard, the same calls again end in the same tree; and until the last of them neither the
+// master playlist nor the MPD names anything that is missing.
 func TestAFaultAnywhereIsMendedByWritingAgain(t *testing.T) {
 	clean := &r2test.Bucket{}
 	if err := write(t, publish.NewTree(clean, "intro"), 1); err != nil {
@@ -146,7 +164,7 @@ func TestSweepTakesWhatTheMasterDoesNotLeadTo(t *testing.T) {
 	if err := tree.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range b.Keys("videos/intro/") {
+	for _, key := range b.Keys("videos/intro/hls/") {
 		if slices.Contains(first, key) && !strings.Contains(key, "/init_") && key != publish.MasterKey("intro") {
 			t.Errorf("%s of the version that was replaced is left", key)
 		}
@@ -190,33 +208,50 @@ func TestAPlaylistOnlyGrows(t *testing.T) {
 }
 
 // A node that was frozen while its run was superseded must not lead players back.
-func TestWhoLostTheVideoDoesNotWriteItsMaster(t *testing.T) {
-	b := &r2test.Bucket{}
-	tree := publish.NewTree(b, "intro")
-	if err := tree.Master(t.Context(), []byte("old"), true, ours); err != nil {
-		t.Fatal(err)
-	}
-	lost := errors.New("lost")
-	if err := tree.Master(t.Context(), []byte("mine"), false, func() error { return lost }); !errors.Is(err, lost) {
-		t.Errorf("written by one who had lost it: %v", err)
-	}
-	asked := 0
-	err := tree.Master(t.Context(), []byte("mine"), false, func() error {
-		if asked++; asked > 1 {
-			return lost
-		}
-		// Frozen after it was told that the video is its own; meanwhile another takes over and publishes.
-		return tree.Master(t.Context(), []byte("new"), false, ours)
-	})
-	if !errors.Is(err, lost) {
-		t.Errorf("written after another took over: %v", err)
-	}
-	if data, _, _ := b.Read(t.Context(), publish.MasterKey("intro")); string(data) != "new" {
-		t.Errorf("players are led to %q", data)
+func TestWhoLostTheVideoDoesNotWriteWhatLeadsToIt(t *testing.T) {
+	for _, c := range []struct {
+		key   string
+		write func(tree publish.Tree, text string, ours func() error) error
+	}{
+		{publish.MasterKey("intro"), func(tree publish.Tree, text string, ours func() error) error {
+			return tree.Master(t.Context(), []byte(text), false, ours)
+		}},
+		{publish.MPDKey("intro"), func(tree publish.Tree, text string, ours func() error) error {
+			return tree.MPD(t.Context(), []byte(text), ours)
+		}},
+		{publish.ManifestKey("intro"), func(tree publish.Tree, text string, ours func() error) error {
+			return tree.Manifest(t.Context(), []byte(text), ours)
+		}},
+	} {
+		t.Run(c.key, func(t *testing.T) {
+			b := &r2test.Bucket{}
+			tree := publish.NewTree(b, "intro")
+			if err := c.write(tree, "old", ours); err != nil {
+				t.Fatal(err)
+			}
+			lost := errors.New("lost")
+			if err := c.write(tree, "mine", func() error { return lost }); !errors.Is(err, lost) {
+				t.Errorf("written by one who had lost it: %v", err)
+			}
+			asked := 0
+			err := c.write(tree, "mine", func() error {
+				if asked++; asked > 1 {
+					return lost
+				}
+				// Frozen after it was told that the video is its own; meanwhile another takes over and publishes.
+				return c.write(tree, "new", ours)
+			})
+			if !errors.Is(err, lost) {
+				t.Errorf("written after another took over: %v", err)
+			}
+			if data, _, _ := b.Read(t.Context(), c.key); string(data) != "new" {
+				t.Errorf("it says %q", data)
+			}
+		})
 	}
 }
 
-func TestWithdrawnNothingIsLeftAndTheMasterGoesFirst(t *testing.T) {
+func TestWithdrawnNothingIsLeftAndWhatPlayersBeginWithGoesFirst(t *testing.T) {
 	b := &r2test.Bucket{}
 	tree := publish.NewTree(b, "intro")
 	if err := write(t, tree, 1); err != nil {
@@ -232,7 +267,7 @@ func TestWithdrawnNothingIsLeftAndTheMasterGoesFirst(t *testing.T) {
 	if err := tree.Withdraw(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.Keys(""); len(got) != 0 || len(deleted) != 2 || deleted[0] != publish.MasterKey("intro") {
+	if got := b.Keys(""); len(got) != 0 || len(deleted) != 2 || deleted[0] != publish.MasterKey("intro")+" "+publish.MPDKey("intro") {
 		t.Errorf("left %v, deleted %v", got, deleted)
 	}
 }

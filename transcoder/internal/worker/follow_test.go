@@ -231,6 +231,9 @@ func TestAVideoIsShownAsFarAsItIsThereWithoutAGap(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		d.finish("chunk_3", "audio_3", "audio_2")
 		time.Sleep(5 * time.Second)
+		if keys := append(d.bucket.Keys("videos/intro/dash/"), d.bucket.Keys("videos/intro/manifest")...); len(keys) != 0 {
+			t.Errorf("before the end there are %v", keys)
+		}
 		if n := strings.Count(d.playlist(), "#EXTINF"); n != 2 {
 			t.Errorf("with a gap, %d segments are listed", n)
 		}
@@ -271,4 +274,43 @@ func TestAChunkThatCannotBeDoneEndsTheJob(t *testing.T) {
 		d.want(queue.Sweeps, "failed")
 		d.want(queue.Hooks, "playable failed")
 	})
+}
+
+func TestAJobIsProcessedOnlyWithItsMPDAndItsManifest(t *testing.T) {
+	for _, name := range []string{"dash/manifest.mpd", "manifest.json"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := walk(t)
+				d.bucket.Inject = func(operation, key string) r2test.Fault {
+					if operation == "create" && key == "videos/intro/"+name {
+						return r2test.Lost
+					}
+					return r2test.None
+				}
+				for n := range d.plan.Chunks {
+					d.finish(fmt.Sprintf("chunk_%d", n), fmt.Sprintf("audio_%d", n))
+				}
+				if err := <-d.ended; err == nil || d.state() != job.Playable {
+					t.Fatalf("without it the job is %s, %v", d.state(), err)
+				}
+				d.bucket.Inject = nil
+				data, err := json.Marshal(d.job.Ticket())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := d.worker.Run(t.Context(), queue.Delivery{ID: d.job.Ticket().String(), Data: data, Attempt: 2}); err != nil {
+					t.Fatal(err)
+				}
+				j, err := d.worker.Catalog.Get(t.Context(), "intro")
+				if err != nil || j.State != job.Processed || j.Result.Manifest != "videos/intro/manifest.json" {
+					t.Errorf("the job is %+v, %v", j, err)
+				}
+				for _, name := range []string{"dash/manifest.mpd", "manifest.json"} {
+					if keys := d.bucket.Keys("videos/intro/" + name); len(keys) != 1 {
+						t.Errorf("it is processed without %s", name)
+					}
+				}
+			})
+		})
+	}
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 
+	"weir/transcoder/internal/dash"
+	"weir/transcoder/internal/encode"
 	"weir/transcoder/internal/hls"
 	"weir/transcoder/internal/job"
+	"weir/transcoder/internal/manifest"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
 	"weir/transcoder/internal/publish"
@@ -41,7 +44,7 @@ func (w *Worker) grow(ctx context.Context, j job.Job, p plan.Plan, renditions []
 	return j, w.Dispatch(ctx, j)
 }
 
-// publish writes the playlists for good, and removes what no playlist names.
+// publish writes the playlists for good, then what is written at the end alone, and removes what no playlist names.
 func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions []media.Rendition) (job.Result, error) {
 	w.say(j, job.Progress{Phase: job.Publishing, Percent: lastPercent})
 	tree := publish.NewTree(w.Bucket, j.VideoID)
@@ -66,12 +69,42 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 	if err := tree.Master(ctx, master, false, w.ours(ctx, j)); err != nil {
 		return job.Result{}, fmt.Errorf("publish: %w", err)
 	}
+	if err := w.conclude(ctx, tree, j, p, renditions); err != nil {
+		return job.Result{}, err
+	}
 	if !j.Replaces() { // who watches the version before goes on doing so
 		if err := tree.Sweep(ctx); err != nil {
 			return job.Result{}, err
 		}
 	}
-	return result(p, renditions), nil
+	result := result(p, renditions)
+	result.Manifest = publish.ManifestKey(j.VideoID)
+	return result, nil
+}
+
+// conclude writes the MPD and the manifest, which are of the whole video.
+func (w *Worker) conclude(ctx context.Context, tree publish.Tree, j job.Job, p plan.Plan, renditions []media.Rendition) error {
+	mpd, err := dash.MPD(p, renditions)
+	if err != nil {
+		return err
+	}
+	if err := tree.MPD(ctx, mpd, w.ours(ctx, j)); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	// The record as it is now knows since when the video is playable.
+	if j, err = w.Catalog.Update(ctx, j.Ticket(), func(*job.Job) {}); err != nil {
+		return err
+	}
+	paths := manifest.Playlists{HLS: publish.MasterPath, DASH: publish.MPDPath}
+	encoder := manifest.Encoder{Name: encode.VideoEncoder, Preset: w.Encoder.Preset, CRF: encode.CRF}
+	data, err := manifest.Make(j, p, renditions, paths, publish.PlaylistName(j.Version), encoder, w.Now().UTC())
+	if err != nil {
+		return err
+	}
+	if err := tree.Manifest(ctx, data, w.ours(ctx, j)); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
 }
 
 // ours tells whether the run is still the video's, and goes on.

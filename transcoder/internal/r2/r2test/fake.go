@@ -1,7 +1,7 @@
 // Package r2test holds a bucket in memory for tests, and the contract that it and the real one keep.
 //
 // The fake injects faults and asserts invariants: an object that readers may cache for ever never changes, and no playlist
-// appears before what it names.
+// or MPD appears before what it names.
 package r2test
 
 import (
@@ -187,7 +187,7 @@ func (b *Bucket) put(key string, data []byte, m r2.Meta) {
 		}
 		b.immortal[key] = sum
 	}
-	if strings.HasSuffix(key, ".m3u8") {
+	if strings.HasSuffix(key, ".m3u8") || strings.HasSuffix(key, ".mpd") {
 		for _, uri := range references(string(data)) {
 			if _, ok := b.objects[path.Join(path.Dir(key), uri)]; !ok {
 				b.broken = append(b.broken, fmt.Sprintf("%s names %s, which is not there", key, uri))
@@ -197,11 +197,25 @@ func (b *Bucket) put(key string, data []byte, m r2.Meta) {
 	b.objects[key] = object{data: slices.Clone(data), etag: fmt.Sprintf("%q", fmt.Sprintf("%x-%d", sum[:4], b.version)), meta: m}
 }
 
-// references are the URIs in a playlist: lines that are no tags, and URI attributes.
+// references are the URIs in a playlist: lines that are no tags, and URI attributes; and those in an MPD that has an element a
+// line, with a BaseURL in front of them.
 func references(playlist string) []string {
 	var uris []string
+	base, isMPD := "", strings.Contains(playlist, "<MPD")
 	for line := range strings.Lines(playlist) {
 		line = strings.TrimSpace(line)
+		if isMPD {
+			for _, attribute := range []string{` sourceURL="`, ` media="`} {
+				if _, rest, ok := strings.Cut(line, attribute); ok {
+					uri, _, _ := strings.Cut(rest, `"`)
+					uris = append(uris, base+uri)
+				}
+			}
+			if rest, ok := strings.CutPrefix(line, "<BaseURL>"); ok {
+				base, _, _ = strings.Cut(rest, "<")
+			}
+			continue
+		}
 		if line != "" && !strings.HasPrefix(line, "#") {
 			uris = append(uris, line)
 		} else if _, rest, ok := strings.Cut(line, `URI="`); ok {

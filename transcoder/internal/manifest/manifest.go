@@ -1,0 +1,157 @@
+// Package manifest writes manifest.json, which says all of what was published of a video: its source, its renditions as they were
+// measured, and where everything is. Start at [Make].
+//
+// Whoever has a token for the video can read it. So its paths are relative to the video's folder, where they work behind any
+// token, and it says nothing of the upload's key or of who is told. Everything here is a pure function of its arguments.
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"weir/transcoder/internal/hls"
+	"weir/transcoder/internal/job"
+	"weir/transcoder/internal/media"
+	"weir/transcoder/internal/plan"
+)
+
+// Schema is the version of the form. Members may be added to it; one that changes its meaning makes another version.
+const Schema = 1
+
+// Manifest is the whole.
+type Manifest struct {
+	Schema      int         `json:"schema"`
+	VideoID     string      `json:"video_id"`
+	Version     int         `json:"version"` // of the video: how often it was begun
+	Duration    float64     `json:"duration_s"`
+	CreatedAt   time.Time   `json:"created_at"`
+	PlayableAt  time.Time   `json:"playable_at,omitzero"` // none where it took the place of another version at once
+	ProcessedAt time.Time   `json:"processed_at"`
+	Timings     Timings     `json:"timings"`
+	Source      Source      `json:"source"`
+	Encoder     Encoder     `json:"encoder"`
+	Playlists   Playlists   `json:"playlists"`
+	Renditions  []Rendition `json:"renditions"` // the pictures, highest first, then the sounds
+}
+
+// Timings say how long it took, in seconds from when the request was accepted.
+type Timings struct {
+	Playable  float64 `json:"playable_s,omitempty"`
+	Processed float64 `json:"processed_s"`
+}
+
+// Source is what was uploaded.
+type Source struct {
+	Container string       `json:"container"` // FFmpeg's name of the format: mov, matroska, mpegts, …
+	Bytes     int64        `json:"bytes"`
+	Duration  float64      `json:"duration_s"` // from the first picture or sound to the last
+	Video     SourceVideo  `json:"video"`
+	Audio     *SourceAudio `json:"audio,omitempty"`
+}
+
+// SourceVideo is its picture as a viewer sees it: after rotation, with square pixels.
+type SourceVideo struct {
+	Codec      string `json:"codec"`
+	Width      int    `json:"width"`
+	Height     int    `json:"height"`
+	FrameRate  string `json:"frame_rate"` // nominal, as a fraction
+	Interlaced bool   `json:"interlaced,omitempty"`
+}
+
+// SourceAudio is its sound.
+type SourceAudio struct {
+	Codec string `json:"codec"`
+}
+
+// Encoder is how the pictures were encoded.
+type Encoder struct {
+	Name   string `json:"name"` // FFmpeg's
+	Preset string `json:"preset"`
+	CRF    int    `json:"crf"` // the quality that is aimed at; a rendition's max_bitrate caps it
+}
+
+// Playlists are where players begin.
+type Playlists struct {
+	HLS  string `json:"hls"`
+	DASH string `json:"dash"`
+}
+
+// Rendition is one encoded output. Rates are in bits per second.
+type Rendition struct {
+	Name             string  `json:"name"`
+	Type             string  `json:"type"` // video or audio
+	Codecs           string  `json:"codecs"`
+	Width            int     `json:"width,omitempty"`
+	Height           int     `json:"height,omitempty"`
+	FrameRate        string  `json:"frame_rate,omitempty"`
+	SampleRate       uint32  `json:"sample_rate,omitempty"` // samples per second
+	MaxBitrate       int     `json:"max_bitrate"`           // what the encoder was given
+	Bandwidth        int64   `json:"bandwidth"`             // the peak, measured
+	AverageBandwidth int64   `json:"average_bandwidth"`
+	Duration         float64 `json:"duration_s"`
+	Segments         int     `json:"segments"`
+	Bytes            int64   `json:"bytes"` // of the init segment and all segments
+	Playlist         string  `json:"playlist"`
+	Init             string  `json:"init"`
+}
+
+// Make writes the manifest of a video that is there in whole. paths are those of the places where players begin, playlist is the
+// name of the media playlists in the renditions' folders, and now is when the last of the video was there.
+func Make(j job.Job, p plan.Plan, renditions []media.Rendition, paths Playlists, playlist string, e Encoder, now time.Time,
+) ([]byte, error) {
+	m := Manifest{
+		Schema: Schema, VideoID: j.VideoID, Version: j.Version,
+		CreatedAt: j.CreatedAt, PlayableAt: j.PlayableAt, ProcessedAt: now,
+		Timings: Timings{Processed: since(j.CreatedAt, now)},
+		Source:  source(p), Encoder: e, Playlists: paths,
+	}
+	if !j.PlayableAt.IsZero() {
+		m.Timings.Playable = since(j.CreatedAt, j.PlayableAt)
+	}
+	for _, r := range renditions {
+		peak, average := hls.Bandwidth(r, p.TargetDuration())
+		folder := "hls/" + r.Name + "/"
+		out := Rendition{
+			Name: r.Name, Codecs: r.Codecs, Bandwidth: peak, AverageBandwidth: average,
+			Duration: round(r.Duration()), Segments: len(r.Segments), Bytes: r.Bytes(),
+			Playlist: folder + playlist, Init: folder + r.Init,
+		}
+		for _, v := range p.Video {
+			if v.Name == r.Name {
+				out.Type, out.Width, out.Height = "video", v.Width, v.Height
+				out.FrameRate, out.MaxBitrate = p.Source.Video.Rate.String(), v.Bitrate
+			}
+		}
+		for _, a := range p.Audio {
+			if a.Name == r.Name {
+				out.Type, out.SampleRate, out.MaxBitrate = "audio", r.Timescale, a.Bitrate
+			}
+		}
+		m.Duration = max(m.Duration, out.Duration)
+		m.Renditions = append(m.Renditions, out)
+	}
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("write the manifest: %w", err)
+	}
+	return append(text, '\n'), nil
+}
+
+func source(p plan.Plan) Source {
+	v := p.Source.Video
+	s := Source{
+		Container: p.Source.Demuxer, Bytes: p.Size, Duration: round(p.Duration()),
+		Video: SourceVideo{Codec: v.Codec, Width: v.Width, Height: v.Height, FrameRate: v.Rate.String(), Interlaced: v.Interlaced},
+	}
+	if a := p.Source.Audio; a != nil {
+		s.Audio = &SourceAudio{Codec: a.Codec}
+	}
+	return s
+}
+
+func since(start, end time.Time) float64 { return round(end.Sub(start).Seconds()) }
+
+// round keeps microseconds: less than that is noise.
+func round(seconds float64) float64 { return math.Round(seconds*1e6) / 1e6 }
