@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/transcoder/internal/api"
+	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/plan"
 	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2"
@@ -33,6 +34,7 @@ type Config struct {
 	Queue               queue.Config
 	Scratch             source.Scratch
 	Ladder              plan.Ladder
+	Storyboard          job.Storyboard
 	Preset              string
 	Tasks               int
 	TaskMemory          int64
@@ -101,6 +103,7 @@ func loadConfig(getenv func(string) string) (Config, error) {
 			Bytes: parse(&v, "SCRATCH_BYTES", v.text("SCRATCH_BYTES", "2G"), parseBytes),
 		},
 		Ladder:     parse(&v, "LADDER", v.text("LADDER", plan.DefaultLadder), plan.ParseLadder),
+		Storyboard: parse(&v, "STORYBOARD", v.text("STORYBOARD", plan.DefaultStoryboard), plan.ParseStoryboard),
 		Preset:     parse(&v, "X264_PRESET", v.text("X264_PRESET", "veryfast"), parsePreset),
 		Tasks:      parse(&v, "TASKS", v.text("TASKS", strconv.Itoa(runtime.NumCPU())), parseTasks),
 		TaskMemory: parse(&v, "TASK_MEMORY", v.text("TASK_MEMORY", "8G"), parseBytes),

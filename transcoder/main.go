@@ -80,7 +80,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	w := &worker.Worker{Log: log, Now: time.Now, Bucket: bucket, Catalog: jobs, Queue: lanes, Sender: sender, Ladder: config.Ladder}
+	w := &worker.Worker{Log: log, Now: time.Now, Bucket: bucket, Catalog: jobs, Queue: lanes, Sender: sender, Ladder: config.Ladder, Storyboard: config.Storyboard}
 	if config.Role != API {
 		if w.Tools, err = ffmpeg.Find(config.TaskMemory); err != nil {
 			return err
@@ -89,7 +89,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 			log.Warn("ffmpeg is not confined: whoever takes it over with a video has the rights of the transcoder")
 		}
 		if err := w.Tools.Check(ctx); err != nil {
-			return fmt.Errorf("%w\nWith FFMPEG_SANDBOX=off it starts all the same, and an upload that takes over ffmpeg has all that the transcoder has.", err)
+			return fmt.Errorf("%w\nIf this machine cannot confine it, FFMPEG_SANDBOX=off starts it unconfined: an upload that takes it over then has all that the transcoder has.", err)
 		}
 		w.Encoder = encode.Encoder{Tools: w.Tools, Preset: config.Preset}
 		if w.Sources, err = source.Listen(ctx, bucket, config.Scratch, log); err != nil {

@@ -62,7 +62,7 @@ func TestVideosArePublished(t *testing.T) {
 		{
 			name: "a variable frame rate", file: "vfr.mp4",
 			clip:  join(picture("320x180", "30"), x264, []string{"-vf", "select='mod(n,7)*mod(n,5)',setpts=PTS+0.004*mod(N\\,3)/TB", "-fps_mode", "vfr"}),
-			rungs: "180p 320x180 23.976", frames: 335, gop: 48,
+			rungs: "180p 320x180 30.000", frames: 419, gop: 60,
 		},
 		{
 			name: "shorter than a key frame distance", file: "blink.webm",
@@ -250,6 +250,7 @@ type tree struct {
 	master     *m3u8.MasterPlaylist
 	renditions []rendition
 	iframes    int // playlists
+	board      board
 }
 
 type rendition struct {
@@ -270,8 +271,11 @@ func readTree(t *testing.T, id string) tree {
 		return data
 	}
 	root := "videos/" + id + "/hls/"
-	out := tree{master: readMaster(t, id)}
+	out := tree{master: readMaster(t, id), board: readBoard(t, id)}
 	named := map[string]bool{root + "master.m3u8": true}
+	for _, key := range out.board.keys {
+		named[key] = true
+	}
 	add := func(uri string, sound bool) {
 		r := rendition{name: path.Dir(uri), sound: sound}
 		named[root+uri] = true

@@ -54,7 +54,7 @@ var undying = []edit{
 var blind = edit{publishFile, "return follows(old, data)", "return true"}
 
 // forgetful begins a walk without a look at what is finished.
-var forgetful = edit{followFile, "	if err := f.poll(ctx); err != nil {\n		return nil, err\n	}\n	f.began", "	f.began"}
+var forgetful = edit{followFile, "	if err := f.poll(ctx); err != nil {\n		return nil, outcome{}, err\n	}\n	f.began", "	f.began"}
 
 var mutants = []mutant{
 	{"a segment is listed before it is there", []edit{

@@ -26,6 +26,16 @@ func TestARightTreeHasNoFindings(t *testing.T) {
 	}
 }
 
+// RFC 8216, section 6.3.1: a client ignores tags that it does not know.
+func TestTagsThatNobodyKnowsAreNoFinding(t *testing.T) {
+	s := model(t).write(t)
+	s.edit("master.m3u8", "#EXT-X-STREAM-INF", "#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=12000,RESOLUTION=1280x720,CODECS=\"jpeg\",URI=\"tiles.m3u8\"\n#EXT-X-STREAM-INF")
+	report, err := check.Run(t.Context(), serve(t, s).URL+"/t/secret/videos/v/hls/master.m3u8", check.Options{})
+	if err != nil || len(report.Findings) > 0 {
+		t.Errorf("%v, error %v", report.Findings, err)
+	}
+}
+
 // Each of these trees breaks one rule, and it is found under that rule. What else breaks with it may be found as well.
 func TestABrokenRuleIsFoundUnderItsNumber(t *testing.T) {
 	broken := map[string]bool{}

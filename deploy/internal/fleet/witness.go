@@ -118,8 +118,8 @@ func NewWitness(videoID string) *Witness {
 
 // outcomes are the records of finished tasks, writtenOnce all objects that never change.
 var (
-	outcomes    = regexp.MustCompile(`^work/[^/]+/[^/]+/(chunk|audio)_\w+\.json$`)
-	writtenOnce = regexp.MustCompile(`^work/[^/]+/[^/]+/(plan|(chunk|audio)_\w+)\.json$|\.(mp4|m4s)$`)
+	outcomes    = regexp.MustCompile(`^work/[^/]+/[^/]+/((chunk|audio)_\w+|poster|storyboard)\.json$`)
+	writtenOnce = regexp.MustCompile(`^work/[^/]+/[^/]+/(plan|(chunk|audio)_\w+|poster|storyboard)\.json$|\.(mp4|m4s)$|/segment_\w+\.jpg$`)
 )
 
 // Doom tells the witness that the video is about to be deleted: from now on its objects may be gone.
@@ -206,9 +206,11 @@ func (w *Witness) Record(r Record) []Problem {
 	return problems
 }
 
-// Unreferenced are the keys in the tree that no playlist leads to.
+// Unreferenced are the keys in the tree that no playlist leads to, and that are no entrance themselves.
 func (w *Witness) Unreferenced() []string {
-	named := map[string]bool{w.manifest(): true}
+	named := map[string]bool{
+		w.manifest(): true, "videos/" + w.id + "/poster.jpg": true, "videos/" + w.id + "/storyboard/storyboard.vtt": true,
+	}
 	for key, l := range w.lists {
 		if l.master || l.mpd {
 			named[key] = true
@@ -348,13 +350,18 @@ func parse(key string, body []byte) (playlist, error) {
 		if len(p.Variants) == 0 {
 			return l, errors.New("it lists nothing")
 		}
+		if uri := imageStream(body); uri != "" {
+			name(uri)
+		}
 	case *m3u8.MediaPlaylist:
 		l.media = media{target: targetDuration(body), sequence: p.SeqNo, closed: p.Closed}
-		if p.Map == nil {
+		switch images := bytes.Contains(body, []byte("#EXT-X-IMAGES-ONLY")); {
+		case p.Map != nil:
+			l.media.init = p.Map.URI
+			name(p.Map.URI)
+		case !images:
 			return l, errors.New("it has no EXT-X-MAP")
 		}
-		l.media.init = p.Map.URI
-		name(p.Map.URI)
 		for i, s := range p.GetAllSegments() {
 			l.media.segments = append(l.media.segments, segment{s.URI, s.Duration})
 			name(s.URI)
@@ -397,6 +404,18 @@ func parseMPD(key string, body []byte) (playlist, error) {
 		return l, errors.New("it lists nothing")
 	}
 	return l, nil
+}
+
+// imageStream is the URI of the playlist of pictures that a master playlist names; "" is none. The parser does not know the tag.
+func imageStream(body []byte) string {
+	for line := range bytes.Lines(body) {
+		if attributes, ok := bytes.CutPrefix(line, []byte("#EXT-X-IMAGE-STREAM-INF:")); ok {
+			_, uri, _ := strings.Cut(string(attributes), `URI="`)
+			uri, _, _ = strings.Cut(uri, `"`)
+			return uri
+		}
+	}
+	return ""
 }
 
 // targetDuration is what the playlist says; the parser raises its own to what it finds. 0 is none.

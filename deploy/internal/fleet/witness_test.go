@@ -212,12 +212,15 @@ func TestWitnessReadsWhatChangedMediaBeforeMaster(t *testing.T) {
 func TestWitnessKnowsWhenAVideoIsWhole(t *testing.T) {
 	w := fleet.NewWitness("v")
 	stray := "videos/v/hls/180p/segment_0_b.m4s"
-	all := objects(2, mediaKey, masterKey, mpdKey, stray)
+	const sheet, images = "videos/v/storyboard/segment_0_a.jpg", "videos/v/storyboard/playlist.m3u8"
+	all := objects(2, mediaKey, masterKey, mpdKey, stray, sheet, images, "videos/v/storyboard/storyboard.vtt", "videos/v/poster.jpg")
 	w.Objects(epoch, all)
 	if w.Complete() == "" {
 		t.Error("nothing was read, and it is complete")
 	}
-	w.Playlist(masterKey, "1", []byte(master), all)
+	w.Playlist(images, "1", []byte("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:9\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-IMAGES-ONLY\n"+
+		"#EXT-X-TILES:RESOLUTION=160x90,LAYOUT=9x1,DURATION=1\n#EXTINF:9.000000,\nsegment_0_a.jpg\n#EXT-X-ENDLIST\n"), all)
+	w.Playlist(masterKey, "1", []byte(master+"#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI=\"../storyboard/playlist.m3u8\"\n"), all)
 	w.Playlist(mediaKey, "1", []byte(media(2, false)), all)
 	if got := w.Complete(); !strings.Contains(got, "has no end") {
 		t.Errorf("without an end: %q", got)
@@ -239,8 +242,9 @@ func TestWitnessKnowsWhenAVideoIsWhole(t *testing.T) {
 		t.Errorf("unreferenced: %v", left)
 	}
 	want := map[string]string{
-		"hls/master.m3u8":        " hls/180p/playlist.m3u8",
-		"hls/180p/playlist.m3u8": "init_a.mp4 6.000 6.000",
+		"hls/master.m3u8":          " hls/180p/playlist.m3u8 storyboard/playlist.m3u8",
+		"hls/180p/playlist.m3u8":   "init_a.mp4 6.000 6.000",
+		"storyboard/playlist.m3u8": " 9.000",
 	}
 	if got := w.Shape(); !maps.Equal(got, want) {
 		t.Errorf("shape %v, want %v", got, want)

@@ -43,9 +43,12 @@ func (v Video) Playable() bool { return v.State == "playable" || v.State == "pro
 
 // Playback is what the API mints for a player.
 type Playback struct {
-	URLs struct {
-		HLS      string `json:"hls"`       // token in the path
-		HLSQuery string `json:"hls_query"` // token in the query
+	Token string `json:"token"`
+	URLs  struct {
+		HLS        string `json:"hls"`        // token in the path
+		HLSQuery   string `json:"hls_query"`  // token in the query
+		Poster     string `json:"poster"`     // token in the path, as in the next
+		Storyboard string `json:"storyboard"` // "" before the video is processed
 	} `json:"urls"`
 }
 

@@ -130,9 +130,11 @@ func decodeBody(body io.Reader, v any) error {
 
 // kinds says what the fields of a request hold.
 var kinds = map[reflect.Kind]string{
-	reflect.String: "a string",
-	reflect.Int:    "a small whole number",
-	reflect.Bool:   "true or false",
+	reflect.String:  "a string",
+	reflect.Int:     "a small whole number",
+	reflect.Float64: "a number",
+	reflect.Bool:    "true or false",
+	reflect.Struct:  "an object",
 }
 
 func explain(err error) string {

@@ -74,7 +74,7 @@ func (f *fixture) Accept(_ context.Context, spec job.Spec, replace bool) (job.Jo
 	case f.down != nil:
 		return job.Job{}, f.down
 	case found && !(old.State.Ended() && (replace || old.State != job.Processed)):
-		if old.Spec == spec {
+		if old.Spec.Same(spec) && old.Priority == spec.Priority {
 			return old, f.confirm()
 		}
 		return job.Job{}, fmt.Errorf("accept: %w", map[bool]error{true: job.ErrBusy, false: job.ErrConflict}[replace])

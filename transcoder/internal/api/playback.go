@@ -84,7 +84,7 @@ type Playback struct {
 }
 
 // PlaybackURLs are the URLs of the master playlist, and of the MPD once all of the video is there, one for each way to carry the
-// token.
+// token; and those of the video's pictures.
 type PlaybackURLs struct {
 	// HLS has the token in the path: every relative URI inherits it, in every player.
 	HLS string `json:"hls"`
@@ -96,6 +96,10 @@ type PlaybackURLs struct {
 	DASH       string `json:"dash,omitempty"`
 	DASHQuery  string `json:"dash_query,omitempty"`
 	DASHBearer string `json:"dash_bearer,omitempty"`
+	// Poster is a picture of the video, and Storyboard a WebVTT file with pictures along its time line. They have the token
+	// in the path, and are there once the video is processed.
+	Poster     string `json:"poster,omitempty"`
+	Storyboard string `json:"storyboard,omitempty"`
 }
 
 // Mint makes a token for one video. Its subject is the path prefix that it opens.
@@ -126,6 +130,12 @@ func (m Minter) Mint(j job.Job) (Playback, error) {
 	p.URLs.HLS, p.URLs.HLSQuery, p.URLs.HLSBearer = urls(publish.MasterKey(j.VideoID))
 	if j.Whole() {
 		p.URLs.DASH, p.URLs.DASHQuery, p.URLs.DASHBearer = urls(publish.MPDKey(j.VideoID))
+	}
+	if r := j.Result; r != nil && r.Poster != "" {
+		p.URLs.Poster, _, _ = urls(r.Poster)
+	}
+	if r := j.Result; r != nil && r.Storyboard != "" {
+		p.URLs.Storyboard, _, _ = urls(r.Storyboard)
 	}
 	return p, nil
 }

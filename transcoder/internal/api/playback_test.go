@@ -104,6 +104,30 @@ func TestAPlaybackTokenOpensOneVideo(t *testing.T) {
 	}); p.URLs != want {
 		t.Errorf("URLs %+v, want %+v", p.URLs, want)
 	}
+	if p.URLs.Poster != "" || p.URLs.Storyboard != "" {
+		t.Errorf("a video of old has pictures: %+v", p.URLs)
+	}
+}
+
+func TestPlaybackLeadsToThePosterAndTheStoryboard(t *testing.T) {
+	f := setup(t)
+	f.do("POST", "/transcode", good)
+	pictures := result
+	pictures.Poster, pictures.Storyboard = "videos/intro/poster.jpg", "videos/intro/storyboard/storyboard.vtt"
+	f.set(func(j *job.Job) { j.Finish(pictures, now) })
+	var p api.Playback
+	if err := json.Unmarshal(f.do("GET", "/videos/intro/playback", "").Body.Bytes(), &p); err != nil {
+		t.Fatal(err)
+	}
+	if want := "https://video.example.com/t/" + p.Token + "/videos/intro/poster.jpg"; p.URLs.Poster != want {
+		t.Errorf("URL %s, want %s", p.URLs.Poster, want)
+	}
+	if want := "https://video.example.com/t/" + p.Token + "/videos/intro/storyboard/storyboard.vtt"; p.URLs.Storyboard != want {
+		t.Errorf("URL %s, want %s", p.URLs.Storyboard, want)
+	}
+	if v := f.show(f.do("GET", "/videos/intro", "")); v["poster"] != pictures.Poster || v["storyboard"] != pictures.Storyboard {
+		t.Errorf("the video is %v", v)
+	}
 }
 
 func TestTheTokensOfAVideoAreRevoked(t *testing.T) {

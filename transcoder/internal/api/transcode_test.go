@@ -88,6 +88,23 @@ func TestARequestMaySayHowUrgentItIs(t *testing.T) {
 	}
 }
 
+func TestARequestMaySayWhichPicturesItWants(t *testing.T) {
+	f := setup(t)
+	wanted := strings.TrimSuffix(good, "}") + `,"poster_at_s":0,"storyboard":{"interval_s":5,"columns":4,"rows":3,"width":320}}`
+	for range 2 { // the same again is the same job
+		if w := f.do("POST", "/transcode", wanted); w.Code != http.StatusAccepted {
+			t.Fatalf("answered %d: %s", w.Code, w.Body)
+		}
+	}
+	s := f.records["intro"].Spec
+	if s.PosterAt == nil || *s.PosterAt != 0 || s.Storyboard != (job.Storyboard{Interval: 5, Columns: 4, Rows: 3, Width: 320}) {
+		t.Errorf("recorded %+v", s)
+	}
+	for _, other := range []string{good, strings.Replace(wanted, `"poster_at_s":0`, `"poster_at_s":1`, 1), strings.Replace(wanted, `"rows":3`, `"rows":4`, 1)} {
+		refused(t, other, f.do("POST", "/transcode", other), http.StatusConflict, "video_id_taken")
+	}
+}
+
 func TestAVideoIDHasOneRequest(t *testing.T) {
 	replaced := strings.TrimSuffix(good, "}") + `,"replace":true}`
 	other := strings.Replace(good, "intro.mp4", "other.mp4", 1)
@@ -154,6 +171,14 @@ func TestEveryProblemOfARequestIsNamed(t *testing.T) {
 		{"a text for a yes or no", `{"video_id":"a","replace":"true"}`, []string{"replace must be true or false", "string"}},
 		{"a priority below all", `{"video_id":"a","key":"k","webhook_url":"https://e.com","priority":-1}`, []string{"priority is -1"}},
 		{"a priority above all", `{"video_id":"a","key":"k","webhook_url":"https://e.com","priority":101}`, []string{"priority is 101"}},
+		{"a text for a position", `{"video_id":"a","poster_at_s":"0:10"}`, []string{"poster_at_s must be a number", "string"}},
+		{"a position before the start", `{"video_id":"a","key":"k","webhook_url":"https://e.com","poster_at_s":-1}`, []string{"poster_at_s is -1"}},
+		{"no storyboard", `{"video_id":"a","storyboard":true}`, []string{"storyboard must be an object", "bool"}},
+		{"a storyboard without bounds", `{"video_id":"a","key":"k","webhook_url":"https://e.com","storyboard":{"interval_s":-1,"columns":21,"rows":99,"width":9}}`,
+			[]string{"storyboard.interval_s is -1", "storyboard.columns is 21", "storyboard.rows is 99", "storyboard.width is 9"}},
+		{"a storyboard too wide", `{"video_id":"a","key":"k","webhook_url":"https://e.com","storyboard":{"columns":20,"width":640}}`,
+			[]string{"storyboard.columns × storyboard.width is 12800"}},
+		{"an unknown field of the storyboard", `{"video_id":"a","key":"k","webhook_url":"https://e.com","storyboard":{"height":90}}`, []string{`unknown field "height"`}},
 		{"an unknown field", `{"video_id":"a","key":"k","webhook_url":"https://e.com","webhok":1}`, []string{`unknown field "webhok"`}},
 		{"two objects", good + good, []string{"something follows"}},
 		{"all fields missing", `{}`, []string{"video_id is missing", "key is missing", "webhook_url is missing"}},

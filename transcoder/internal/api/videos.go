@@ -19,6 +19,9 @@ type request struct {
 	Priority   int    `json:"priority"`
 	// Replace makes a video anew that was processed. What is published of it can be watched until the new one takes its place.
 	Replace bool `json:"replace"`
+	// PosterAt and Storyboard say how the video shows itself before it is played; the configuration says the rest.
+	PosterAt   *float64       `json:"poster_at_s"`
+	Storyboard job.Storyboard `json:"storyboard"`
 }
 
 func (s *Server) transcode(c echo.Context) error {
@@ -26,7 +29,9 @@ func (s *Server) transcode(c echo.Context) error {
 	if err := decodeBody(c.Request().Body, &r); err != nil {
 		return err
 	}
-	spec := job.Spec{VideoID: r.VideoID, Key: r.Key, WebhookURL: r.WebhookURL, Priority: r.Priority}
+	spec := job.Spec{
+		VideoID: r.VideoID, Key: r.Key, WebhookURL: r.WebhookURL, Priority: r.Priority, PosterAt: r.PosterAt, Storyboard: r.Storyboard,
+	}
 	if err := spec.Validate(); err != nil {
 		return err
 	}

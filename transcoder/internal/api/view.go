@@ -21,7 +21,9 @@ type Video struct {
 	Segments   int             `json:"segments,omitempty"`
 	Bytes      int64           `json:"bytes,omitempty"`
 	Renditions []job.Rendition `json:"renditions,omitempty"`
-	Manifest   string          `json:"manifest,omitempty"` // key of manifest.json
+	Manifest   string          `json:"manifest,omitempty"` // keys, and paths at the Worker
+	Poster     string          `json:"poster,omitempty"`
+	Storyboard string          `json:"storyboard,omitempty"`
 	Error      *job.Failure    `json:"error,omitempty"`
 	Webhooks   []Webhook       `json:"webhooks,omitempty"` // in the order in which the events happened
 }
@@ -43,7 +45,8 @@ func view(j job.Job) Video {
 		Duration: duration(j), Error: j.Failure,
 	}
 	if r := j.Result; r != nil {
-		v.Segments, v.Bytes, v.Renditions, v.Manifest = r.Segments, r.Bytes, r.Renditions, r.Manifest
+		v.Segments, v.Bytes, v.Renditions = r.Segments, r.Bytes, r.Renditions
+		v.Manifest, v.Poster, v.Storyboard = r.Manifest, r.Poster, r.Storyboard
 	}
 	for _, n := range j.Notices {
 		v.Webhooks = append(v.Webhooks, Webhook{

@@ -64,7 +64,7 @@ func init() {
 	}
 	report := os.NewFile(uintptr(b.Report), "report")
 	err := b.enter(os.Args[2], append([]string{filepath.Base(os.Args[2])}, os.Args[3:]...), report)
-	fmt.Fprintln(report, err)
+	_, _ = fmt.Fprintln(report, err) // there is nobody else to tell
 	os.Exit(exitRefused)
 }
 

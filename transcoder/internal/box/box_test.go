@@ -126,8 +126,8 @@ func run(t *testing.T, b *box.Box, program string, args ...string) (string, erro
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer said.Close()
-	defer report.Close()
+	defer func() { _ = said.Close() }()
+	defer func() { _ = report.Close() }()
 	cmd := exec.CommandContext(ctx, program, args...)
 	if b != nil {
 		cmd = exec.CommandContext(ctx, box.Self)

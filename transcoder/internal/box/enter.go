@@ -130,8 +130,8 @@ func prepare(program string, argv []string) (start, error) {
 func (s start) exec() error {
 	var errno syscall.Errno
 	for range 100 {
-		_, _, errno = syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(s.path)),
-			uintptr(unsafe.Pointer(&s.argv[0])), uintptr(unsafe.Pointer(&s.envp[0])))
+		_, _, errno = syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(s.path)), //nolint:gosec // a system call
+			uintptr(unsafe.Pointer(&s.argv[0])), uintptr(unsafe.Pointer(&s.envp[0]))) //nolint:gosec // a system call
 		if errno != syscall.EAGAIN {
 			break
 		}

@@ -104,7 +104,7 @@ func fork(flags uintptr) error {
 		return errno
 	}
 	if pid == 0 {
-		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+		_, _, _ = syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
 	}
 	_, err := unix.Wait4(int(pid), nil, 0, nil)
 	return err
@@ -273,7 +273,7 @@ var escapes = []attempt{
 			return errno
 		}
 		if pid == 0 {
-			syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+			_, _, _ = syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
 		}
 		_, err := unix.Wait4(int(pid), nil, 0, nil)
 		return err

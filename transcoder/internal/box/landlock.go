@@ -47,7 +47,7 @@ func restrictFiles(program string, port int) error {
 	if err != nil {
 		return fmt.Errorf("make a Landlock ruleset: %w", err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	loader, err := loader(program)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func allow(ruleset int, access uint64, path string, required bool) error {
 		}
 		return fmt.Errorf("open %s: %w", path, err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	rule := landlock.PathBeneathAttr{AllowedAccess: access, ParentFd: fd}
 	if err := landlock.LandlockAddPathBeneathRule(ruleset, &rule, 0); err != nil {
 		return fmt.Errorf("allow %s: %w", path, err)
@@ -125,7 +125,7 @@ func loader(program string) (string, error) {
 		}
 		return "", err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	for _, p := range file.Progs {
 		if p.Type == elf.PT_INTERP {
 			path, err := io.ReadAll(p.Open())

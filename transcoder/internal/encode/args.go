@@ -108,11 +108,11 @@ func videoGraph(p plan.Plan, c plan.Chunk) string {
 	}
 	// A constant rate on one grid for all chunks: from here on a timestamp is the number of the frame.
 	grid := fmt.Sprintf("fps=fps=%s:round=near", v.Rate)
-	if c.First < first {
-		// The sound is there already: hold the first picture from the start of the chunk.
+	if c.First == 0 || c.First < first {
+		// The sound may be there already: hold the first picture from the start of the chunk.
 		grid += ":start_time=" + float(v.Rate.Seconds(c.First))
 	}
-	filters = append(filters, fmt.Sprintf("setpts=PTS-(%s)/TB", float(p.Origin)), grid)
+	filters = append(filters, fmt.Sprintf("setpts=PTS-(%s)/TB", float(p.Origin+v.Delay)), grid)
 	if missing := c.End - end; missing > 0 {
 		// The sound goes on: hold the last picture.
 		filters = append(filters, fmt.Sprintf("tpad=stop_mode=clone:stop=%d", missing+slack))
@@ -132,7 +132,9 @@ func videoGraph(p plan.Plan, c plan.Chunk) string {
 	fmt.Fprintf(&graph, "[0:%d]%s[s0]", v.Index, strings.Join(filters, ","))
 	for i, r := range p.Video {
 		fmt.Fprintf(&graph, ";[s%d]scale=%d:%d,setsar=1", i, r.Width, r.Height)
-		if i == len(p.Video)-1 {
+		if tiles := tileFilters(p, c); i == len(p.Video)-1 && tiles != "" {
+			fmt.Fprintf(&graph, ",split[v%d][small];[small]%s[tiles]", i, tiles)
+		} else if i == len(p.Video)-1 {
 			fmt.Fprintf(&graph, "[v%d]", i)
 		} else {
 			fmt.Fprintf(&graph, ",split[v%d][s%d]", i, i+1)
@@ -300,8 +302,11 @@ func audioCut(t part) cmaf.Cut {
 		Fragment: math.MaxInt,
 		Segments: t.end - t.first,
 	}
-	if t.end < t.Segments() {
-		cut.Limit = cut.Ends(cut.Segments - 1)
+	cut.Limit = cut.Ends(cut.Segments - 1)
+	if t.end == t.Segments() {
+		// The last frames are partly padding. No more than those: where a damaged track changes its format on the way, FFmpeg
+		// makes the whole length once more.
+		cut.Limit += 2
 	}
 	return cut
 }

@@ -23,7 +23,7 @@ func sample(t *testing.T) plan.Plan {
 	}
 	return plan.Make("uploads/a.mp4", `"etag"`, 1000, media.Source{
 		Demuxer: "mov",
-		Video:   media.Video{Index: 0, Width: 1280, Height: 720, Rate: media.Rate{Num: 30000, Den: 1001}, Start: 0.25, End: 65.25},
+		Video:   media.Video{Index: 0, Width: 1280, Height: 720, Rate: media.Rate{Num: 30000, Den: 1001}, Start: 0.25, End: 65.25, Color: media.Color{Matrix: "bt709"}},
 		Audio:   &media.Audio{Index: 2, Start: 0.2, End: 66.25},
 	}, ladder)
 }
@@ -45,6 +45,10 @@ func TestArguments(t *testing.T) {
 	late := p
 	late.Origin, late.Source.Video.Interlaced = -3, true
 	write("a picture that is interlaced and starts after the sound", []string{videoGraph(late, p.Chunks[0])})
+	special := p
+	special.Source.Video.Alpha = true
+	special.Source.Video.Color = media.Color{Matrix: "bt2020", Transfer: "smpte2084", Primaries: "bt2020"}
+	write("a picture with transparency and in HDR", []string{videoGraph(special, p.Chunks[0])})
 	for _, c := range []plan.Chunk{p.Chunks[0], p.Chunks[len(p.Chunks)-1]} {
 		for _, seek := range seeks(p, c) {
 			in := ffmpeg.Input{URL: "http://127.0.0.1:1/UPLOAD", Demuxer: p.Source.Demuxer, Seek: seek}

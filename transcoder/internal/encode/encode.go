@@ -8,6 +8,7 @@ package encode
 import (
 	"context"
 	"fmt"
+	"image"
 	"io"
 	"math"
 	"sync/atomic"
@@ -36,6 +37,8 @@ const (
 type Sink interface {
 	Init(ctx context.Context, rendition string, init cmaf.Init) error
 	Segment(ctx context.Context, rendition string, segment cmaf.Segment) error
+	// Tiles takes the storyboard's tiles of a chunk, in their order, at the end of the task.
+	Tiles(ctx context.Context, tiles []*image.YCbCr) error
 }
 
 // Progress is told the finished share of a task, from 0 to 1.
@@ -64,7 +67,8 @@ func (e Encoder) picture(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmp
 	least := atomic.Int64{}
 	least.Store(math.MaxInt64)
 	cut := videoCut(p, c)
-	var outputs []ffmpeg.Output
+	var tiles []*image.YCbCr
+	outputs := tileOutputs(p, c, &tiles)
 	for i, v := range p.Video {
 		outputs = append(outputs, ffmpeg.Output{
 			Args: e.videoArgs(p, i),
@@ -79,7 +83,11 @@ func (e Encoder) picture(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmp
 	input := append(inputArgs(p, in), "-filter_complex", videoGraph(p, c))
 	seconds := p.Source.Video.Rate.Seconds(c.End - c.First)
 	err := e.Tools.Run(ctx, ffmpeg.Options{Nice: nice(c), Limit: limit(seconds)}, input, outputs, share(progress, seconds))
-	return int(least.Load()), err
+	got := int(least.Load())
+	if err == nil && got == int(c.End-c.First) && len(tiles) > 0 {
+		err = sink.Tiles(ctx, tiles)
+	}
+	return got, err
 }
 
 // Sound encodes the sound of chunks that follow each other, in one piece: each AAC encoder needs a run-up, and the fewer

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"image"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -32,6 +33,8 @@ func (s *tape) Init(_ context.Context, _ string, i cmaf.Init) error {
 	s.init = i.Data
 	return nil
 }
+
+func (s *tape) Tiles(context.Context, []*image.YCbCr) error { return nil }
 
 func (s *tape) Segment(_ context.Context, _ string, g cmaf.Segment) error {
 	s.mu.Lock()

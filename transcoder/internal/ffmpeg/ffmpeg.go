@@ -2,9 +2,10 @@
 //
 // A process gets an argument vector that Weir wrote (never a shell, never text from outside), an empty environment, its own
 // process group and no standard input. It is in a box (package box): it reads no file but its own libraries, writes none,
-// connects to nothing but the port that its input is served on, and starts nothing. It ends with its context, with its parent, when its time is over, or when it makes no progress for a minute, and nothing of its group
-// outlives the call. Start at [Tools.Run]; [Input] holds the arguments that every reader of an upload shares. What to
-// encode is the business of the caller.
+// connects to nothing but the port that its input is served on, and starts nothing. It ends with its context, with its
+// parent, when its time is over, or when it makes no progress for a minute, and nothing of its group outlives the call.
+// Start at [Tools.Run]; [Input] holds the arguments that every reader of an upload shares. What to encode is the business
+// of the caller.
 package ffmpeg
 
 import (
@@ -84,8 +85,8 @@ func (t Tools) Check(ctx context.Context) error {
 	defer cancel()
 	for _, program := range []string{t.ffmpeg, t.ffprobe} {
 		if err := t.run(ctx, program, []string{"-loglevel", "error", "-version"}, 0, &process{}, io.Discard, nil); err != nil {
-			return fmt.Errorf("%s does not run in its box, where it has %d bytes of memory and reads only itself and the libraries of the system: %w",
-				program, t.Memory, err)
+			return fmt.Errorf("%s does not run in its box, where it has %d bytes of memory and reads only itself and the "+
+				"libraries of the system: %w", program, t.Memory, err)
 		}
 	}
 	return nil
@@ -209,8 +210,8 @@ func (t Tools) run(
 	if err != nil {
 		return fmt.Errorf("open a pipe for the box: %w", err)
 	}
-	defer said.Close()
-	defer report.Close()
+	defer func() { _ = said.Close() }()
+	defer func() { _ = report.Close() }()
 	b := box.Box{Memory: t.Memory, Nice: nice, Port: port(args), Report: 3 + len(files), Open: t.Unconfined}
 
 	cmd := exec.CommandContext(ctx, box.Self)

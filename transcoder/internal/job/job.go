@@ -75,6 +75,9 @@ type Result struct {
 	Renditions []Rendition `json:"renditions"`
 	// Manifest is the key of manifest.json, which says where all of it is.
 	Manifest string `json:"manifest,omitempty"`
+	// Poster and Storyboard are the keys of the picture of the video and of the WebVTT file with those along its time line.
+	Poster     string `json:"poster,omitempty"`
+	Storyboard string `json:"storyboard,omitempty"`
 }
 
 // Rendition is one published output.

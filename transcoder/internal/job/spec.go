@@ -17,12 +17,17 @@ type Spec struct {
 	WebhookURL string `json:"webhook_url"`
 	// Priority is 0 to 100: where work waits, that of a higher priority is done first.
 	Priority int `json:"priority"`
+	// PosterAt is the position of the poster in seconds; nil leaves the choice to Weir.
+	PosterAt   *float64   `json:"poster_at_s,omitempty"`
+	Storyboard Storyboard `json:"storyboard,omitzero"`
 }
 
 // Same tells whether another request asks for the same video to be made. How urgent it is is no part of that.
 func (s Spec) Same(other Spec) bool {
-	other.Priority = s.Priority
-	return s == other
+	same := s.PosterAt == nil && other.PosterAt == nil ||
+		s.PosterAt != nil && other.PosterAt != nil && *s.PosterAt == *other.PosterAt
+	other.Priority, other.PosterAt = s.Priority, s.PosterAt
+	return same && s == other
 }
 
 // DefaultPriority is that of a request that names none.
@@ -38,7 +43,8 @@ var videoID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
 // Validate reports every problem of the spec at once; the error wraps [ErrInvalid] and each line says what to do.
 func (s Spec) Validate() error {
-	err := errors.Join(ValidateVideoID(s.VideoID), validateKey(s.Key), validateWebhookURL(s.WebhookURL), validatePriority(s.Priority))
+	err := errors.Join(ValidateVideoID(s.VideoID), validateKey(s.Key), validateWebhookURL(s.WebhookURL), validatePriority(s.Priority),
+		validatePosterAt(s.PosterAt), s.Storyboard.Validate())
 	if err == nil {
 		return nil
 	}

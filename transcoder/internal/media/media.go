@@ -32,6 +32,9 @@ type Video struct {
 	// Start and End are the display times of the first frame and of the end of the last, in seconds on the source's clock.
 	Start float64 `json:"start_s"`
 	End   float64 `json:"end_s"`
+	// Delay is by how much later, in seconds, FFmpeg shows the pictures: those of AVI come without display times, and get the
+	// time at which the decoder gives them away.
+	Delay float64 `json:"delay_s,omitempty"`
 }
 
 // Color is what the samples of a picture stand for, in FFmpeg's words (those of ISO/IEC 23091-2).

@@ -49,6 +49,10 @@ type Plan struct {
 	// Chunks are the time ranges that are encoded side by side. They touch and cover all frames. The first is one segment,
 	// which is playable soon; then they become longer.
 	Chunks []Chunk `json:"chunks"`
+
+	// Poster and Storyboard are nil in plans that were made before there were any.
+	Poster     *Poster     `json:"poster,omitempty"`
+	Storyboard *Storyboard `json:"storyboard,omitempty"`
 }
 
 // VideoRendition is one rung of the ladder as it fits this source.
@@ -179,6 +183,7 @@ type Task struct {
 	// Chunks are those that the task is for: one of the picture, or those of which it makes the sound.
 	Chunks []Chunk
 	Sound  bool
+	Still  bool // a task for a picture: the poster or the storyboard, and no chunk
 	// Weight is the task's share of the job, for progress; the weights of a plan's tasks sum up to 1.
 	Weight float64
 }
@@ -202,15 +207,21 @@ func (p Plan) Tasks() []Task {
 	}
 	for i, c := range p.Chunks {
 		tasks = append(tasks, Task{ID: PictureOf(c), Chunks: p.Chunks[i : i+1], Weight: video * float64(c.End-c.First) / frames})
+		if i == 0 {
+			tasks = append(tasks, p.stillTasks()...)
+		}
 	}
 	return tasks
 }
 
 // First tells whether the video becomes playable with the task.
-func (t Task) First() bool { return t.Chunks[0].Number == 0 }
+func (t Task) First() bool { return len(t.Chunks) > 0 && t.Chunks[0].Number == 0 }
 
-// Outcomes names the task's results, each of which is committed as soon as it is there: one a chunk.
+// Outcomes names the task's results, each of which is committed as soon as it is there: one a chunk, or one for a picture.
 func (t Task) Outcomes() []string {
+	if t.Still {
+		return []string{t.ID}
+	}
 	var names []string
 	for _, c := range t.Chunks {
 		if t.Sound {

@@ -25,7 +25,8 @@ func checkBounds(s media.Source) error {
 		end = max(end, s.Audio.End)
 	}
 	if d := end - s.Video.Start; d > maxDuration.Seconds() {
-		return unsupported(fmt.Sprintf("The video says that it lasts %.0f hours; the longest that is taken is %.0f hours.", d/3600, maxDuration.Hours()))
+		return unsupported(fmt.Sprintf("The video says that it lasts %.0f hours; the longest that is taken is %.0f hours.",
+			d/3600, maxDuration.Hours()))
 	}
 	return nil
 }
@@ -38,10 +39,12 @@ func (r report) sizeless() bool {
 }
 
 func errTooLarge() *job.Failure {
-	return unsupported(fmt.Sprintf("The pictures are too large, or nothing says how large they are: they may have %d million pixels, as many as 8192x8192.", ffmpeg.MaxPixels/1_000_000))
+	return unsupported(fmt.Sprintf("The pictures are too large, or nothing says how large they are: they may have %d million "+
+		"pixels, as many as 8192x8192.", ffmpeg.MaxPixels/1_000_000))
 }
 
 // tooLarge tells whether FFmpeg failed because of its bound on pixels (libavutil/imgutils.c).
 func tooLarge(stderr string) bool {
-	return strings.Contains(stderr, "exceeds specified max pixel count") || strings.Contains(stderr, "Picture size") && strings.Contains(stderr, "is invalid")
+	return strings.Contains(stderr, "exceeds specified max pixel count") ||
+		strings.Contains(stderr, "Picture size") && strings.Contains(stderr, "is invalid")
 }

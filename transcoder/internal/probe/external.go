@@ -20,7 +20,8 @@ func checkPresent(u Upload, s media.Source) error {
 		return fmt.Errorf("read the headers of the upload: %w", err)
 	}
 	if s.Video.Index < len(outside) && outside[s.Video.Index] {
-		return unsupported("The file does not hold its pictures but names another file that does: export it as one that is self-contained.")
+		return unsupported("The file does not hold its pictures but names another file that does: " +
+			"export it as one that is self-contained.")
 	}
 	return nil
 }

@@ -56,6 +56,12 @@ func readFrames(r io.Reader) (span, error) {
 			continue
 		}
 		if n, _ := fmt.Sscanf(lines.Text(), "0,%d,%d,%d", &dts, &pts, &duration); n == 3 && den > 0 {
+			if pts == math.MinInt64 { // no display time: the decode time is near enough
+				pts = dts
+			}
+			if pts == math.MinInt64 {
+				continue
+			}
 			tick := float64(num) / float64(den)
 			s.add(float64(pts)*tick, float64(duration)*tick)
 		}
@@ -64,4 +70,6 @@ func readFrames(r io.Reader) (span, error) {
 }
 
 // differ tells whether a track is not as long on one clock as on the other.
-func differ(a, b span) bool { return math.Abs((a.last-a.start)-(b.last-b.start)) > evenClock }
+func differ(a, b span) bool {
+	return b.packets > 0 && math.Abs((a.last-a.start)-(b.last-b.start)) > evenClock
+}

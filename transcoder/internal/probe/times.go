@@ -59,6 +59,13 @@ func findTimes(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Inpu
 			s.Video.End = v.last + s.Video.Rate.Seconds(1)
 		}
 	}
+	if in.Demuxer == "avi" {
+		shown, err := firstShown(ctx, tools, u, in, s.Video.Index)
+		if err != nil {
+			return err
+		}
+		s.Video.Delay = max(shown-s.Video.Start, 0)
+	}
 	if s.Audio != nil {
 		s.Audio.Start, s.Audio.End = spans[s.Audio.Index].start, spans[s.Audio.Index].end
 		if s.Audio.End <= s.Audio.Start {
@@ -66,6 +73,20 @@ func findTimes(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Inpu
 		}
 	}
 	return nil
+}
+
+// firstShown is when FFmpeg shows a track's first picture, in seconds, or 0 if none is among its first packets.
+func firstShown(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Input, track int) (float64, error) {
+	out, err := tools.Probe(ctx, append([]string{
+		"-show_entries", "frame=best_effort_timestamp_time", "-of", "csv=p=0",
+		"-select_streams", strconv.Itoa(track), "-read_intervals", "%+#16",
+	}, in.ProbeArgs()...))
+	if err != nil {
+		return 0, blame(u, err)
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	first, _, _ = strings.Cut(first, ",")
+	return seconds(first), nil
 }
 
 // declared returns the times that the container gives for its tracks.

@@ -1,9 +1,9 @@
 // Package publish writes what players see: the keys, the class of each object, and the order of writing.
 //
 // Media is written once under a name that carries its content's hash; playlists follow when all that they name is there,
-// the master playlist last, and at the end of the job the MPD and the manifest. So a reader of the bucket never meets a name that leads nowhere, and an immutable URL never
-// changes its meaning. A playlist only ever grows, whoever writes it and however late. Start at [Tree]. What is written is
-// the business of packages hls, dash and manifest.
+// the master playlist last, and at the end of the job the MPD and the manifest. So a reader of the bucket never meets a name
+// that leads nowhere, and an immutable URL never changes its meaning. A playlist only ever grows, whoever writes it and however
+// late. Start at [Tree]. What is written is the business of packages hls, dash and manifest.
 package publish
 
 import (
@@ -215,7 +215,8 @@ func (t Tree) Sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sweep the tree: %w", err)
 	}
-	return t.remove(ctx, t.key(), func(key string) bool { return !keep[key] })
+	doomed := func(key string) bool { return !keep[key] && key != StoryboardKey(t.videoID) }
+	return errors.Join(t.remove(ctx, t.key(), doomed), t.remove(ctx, t.prefix()+storyboardFolder, doomed))
 }
 
 // Withdraw removes the whole tree, the master playlist and the MPD first: from then on nothing can be played.

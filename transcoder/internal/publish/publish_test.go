@@ -174,6 +174,61 @@ func TestSweepTakesWhatTheMasterDoesNotLeadTo(t *testing.T) {
 	}
 }
 
+// The pictures of a version that was replaced stay until the sweep, as all of it does; what people are led to stays for good.
+func TestSweepTakesThePicturesOfAReplacedVersion(t *testing.T) {
+	b := &r2test.Bucket{}
+	tree := publish.NewTree(b, "intro")
+	illustrate := func(version int) (sheet string) {
+		ctx := t.Context()
+		sheet, err := tree.Sheet(ctx, 0, fmt.Appendf(nil, "sheet of version %d", version))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(
+			tree.Images(ctx, version, []byte("#EXTM3U\n#EXT-X-IMAGES-ONLY\n#EXTINF:6,\n"+sheet+"\n#EXT-X-ENDLIST\n")),
+			tree.Master(ctx, []byte(`#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI="`+publish.ImagesURI(version)+"\"\n"), false, ours),
+			tree.Storyboard(ctx, []byte("WEBVTT "+sheet), ours),
+			tree.Poster(ctx, fmt.Appendf(nil, "poster of version %d", version), ours),
+		); err != nil {
+			t.Fatal(err)
+		}
+		return "videos/intro/storyboard/" + sheet
+	}
+	first := illustrate(1)
+	second := illustrate(2)
+	if !slices.Contains(b.Keys(""), first) {
+		t.Error("the first sheet is gone before the sweep")
+	}
+	if err := tree.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"videos/intro/hls/master.m3u8", "videos/intro/poster.jpg", "videos/intro/storyboard/playlist_2.m3u8", second, publish.StoryboardKey("intro"),
+	}
+	if got := b.Keys(""); !slices.Equal(got, want) {
+		t.Errorf("left: %v, want %v", got, want)
+	}
+	for key, want := range map[string]string{
+		second:                         "image/jpeg public, max-age=31536000, immutable",
+		publish.PosterKey("intro"):     "image/jpeg public, max-age=60",
+		publish.StoryboardKey("intro"): "text/vtt public, max-age=60",
+	} {
+		if m := b.Meta(key); m.ContentType+" "+m.CacheControl != want {
+			t.Errorf("%s is %+v, want %s", key, m, want)
+		}
+	}
+	lost := errors.New("lost")
+	if err := tree.Poster(t.Context(), []byte("of a straggler"), func() error { return lost }); !errors.Is(err, lost) {
+		t.Errorf("written by one who had lost the video: %v", err)
+	}
+	if data, _, err := b.Read(t.Context(), publish.PosterKey("intro")); err != nil || string(data) != "poster of version 2" {
+		t.Errorf("the poster is %q, %v", data, err)
+	}
+	if broken := b.Broken(); len(broken) > 0 {
+		t.Errorf("invariants: %v", broken)
+	}
+}
+
 // Two nodes may both believe that a job is theirs, and one of them be far behind.
 func TestAPlaylistOnlyGrows(t *testing.T) {
 	const one, two, whole = "#EXTM3U\na\n", "#EXTM3U\na\nb\n", "#EXTM3U\n#VOD\na\nb\nc\n#EXT-X-ENDLIST\n"

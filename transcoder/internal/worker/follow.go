@@ -31,10 +31,10 @@ const (
 	lastPercent = 99
 )
 
-// follow has the plan's tasks done, by whichever nodes, and returns the renditions that they make together. It follows the
-// outcomes in the bucket; signals only say when to look. As soon as the first chunk is there, it is shown, and so is
+// follow has the plan's tasks done, by whichever nodes, and returns the renditions that they make together, and the poster and
+// the sheets as one outcome. It follows the outcomes in the bucket; signals only say when to look. As soon as the first chunk is there, it is shown, and so is
 // whatever comes next in time.
-func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) ([]media.Rendition, error) {
+func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) (renditions []media.Rendition, stills outcome, err error) {
 	f := &follower{
 		Worker: w, job: j, plan: p, tasks: p.Tasks(),
 		done: map[string]outcome{}, sent: map[string]bool{}, shares: map[string]float64{},
@@ -53,12 +53,12 @@ func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) ([]media.Re
 	for _, pattern := range []string{taskSignal(j.Ticket(), "*"), outcomeSignal(j.Ticket(), "*")} {
 		stop, err := w.Queue.Listen(pattern, hear)
 		if err != nil {
-			return nil, err
+			return nil, outcome{}, err
 		}
 		defer stop()
 	}
 	if err := f.poll(ctx); err != nil {
-		return nil, err
+		return nil, outcome{}, err
 	}
 	f.began, f.begun = w.Now(), f.finished()
 
@@ -67,13 +67,13 @@ func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) ([]media.Re
 	defer say.Stop()
 	for {
 		if err := f.show(ctx); err != nil {
-			return nil, err
+			return nil, outcome{}, err
 		}
-		if f.ready() == len(p.Chunks) {
+		if f.complete() {
 			break
 		}
 		if err := f.send(ctx); err != nil {
-			return nil, err
+			return nil, outcome{}, err
 		}
 		var err error
 		select {
@@ -88,16 +88,18 @@ func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) ([]media.Re
 			err = f.record(ctx)
 		}
 		if err != nil {
-			return nil, err
+			return nil, outcome{}, err
 		}
 	}
 	// The playlists are written once more in a moment.
 	select {
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, outcome{}, context.Cause(ctx)
 	case <-time.After(f.grown.Add(growInterval).Sub(w.Now())):
 	}
-	return join(p, f.done, len(p.Chunks))
+	renditions, err = join(p, f.done, len(p.Chunks))
+	stills = outcome{Poster: f.done[plan.PosterTask].Poster, Sheets: f.done[plan.StoryboardTask].Sheets}
+	return renditions, stills, err
 }
 
 // signal is what is said of a task, its finished share, or of an outcome that is there.
@@ -152,6 +154,9 @@ func (f *follower) look(ctx context.Context, name string) error {
 		return out.Failure
 	}
 	f.done[name] = out
+	if f.job.State == job.Playable && !f.job.Replaces() {
+		return f.showPoster(ctx, f.job, out)
+	}
 	return nil
 }
 
@@ -176,7 +181,7 @@ func committed(ctx context.Context, b Bucket, t job.Ticket) (map[string]bool, er
 		if err != nil {
 			return nil, err
 		}
-		if name := strings.TrimSuffix(path.Base(o.Key), ".json"); name != "plan" {
+		if name, record := strings.CutSuffix(path.Base(o.Key), ".json"); record && name != "plan" {
 			names[name] = true
 		}
 	}
@@ -187,18 +192,19 @@ func committed(ctx context.Context, b Bucket, t job.Ticket) (map[string]bool, er
 func (f *follower) send(ctx context.Context) error {
 	waiting := 0
 	for _, t := range f.tasks {
-		if f.share(t) >= 1 {
+		if f.share(t) >= 1 || f.early(t) {
 			continue
 		}
 		_, begun := f.shares[t.ID]
-		if !begun && !t.First() {
+		urgent := t.First() || t.ID == plan.StoryboardTask // which takes a moment, and is all that a whole video lacks
+		if !begun && !urgent {
 			waiting++
 		}
 		if f.sent[t.ID] || waiting > ahead {
 			continue
 		}
 		lane := queue.Tasks
-		if t.First() {
+		if urgent {
 			lane = queue.First
 		}
 		ticket := f.job.Ticket()
@@ -208,6 +214,28 @@ func (f *follower) send(ctx context.Context) error {
 		f.sent[t.ID] = true
 	}
 	return nil
+}
+
+// early tells whether a task is not to be begun yet: the poster must not keep the video from being playable, and the storyboard
+// is made of all chunks.
+func (f *follower) early(t plan.Task) bool {
+	switch t.ID {
+	case plan.PosterTask:
+		return f.ready() == 0
+	case plan.StoryboardTask:
+		return f.ready() < len(f.plan.Chunks)
+	}
+	return false
+}
+
+// complete tells whether everything is there.
+func (f *follower) complete() bool {
+	for _, t := range f.tasks {
+		if f.share(t) < 1 {
+			return false
+		}
+	}
+	return true
 }
 
 // share is the finished part of a task.
@@ -277,7 +305,7 @@ func (f *follower) record(ctx context.Context) error {
 func (f *follower) finished() float64 {
 	seconds := 0.0
 	for _, t := range f.tasks {
-		if !t.Sound {
+		if !t.Sound && !t.Still {
 			seconds += f.share(t) * f.plan.Source.Video.Rate.Seconds(t.Chunks[0].End-t.Chunks[0].First)
 		}
 	}

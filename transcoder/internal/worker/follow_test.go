@@ -82,8 +82,8 @@ type desk struct {
 	written atomic.Int32 // how often the picture's playlist was
 }
 
-// walk starts to walk a job of a minute that is planned already, in a bubble of time.
-func walk(t *testing.T) *desk {
+// walk starts to walk a job of a minute that is planned already, in a bubble of time. Its plan may be changed before.
+func walk(t *testing.T, change ...func(plan.Plan) plan.Plan) *desk {
 	t.Helper()
 	ladder, err := plan.ParseLadder("360:800k:96k")
 	if err != nil {
@@ -94,6 +94,9 @@ func walk(t *testing.T) *desk {
 		Video: media.Video{Width: 640, Height: 360, Rate: media.Rate{Num: 25, Den: 1}, End: 60},
 		Audio: &media.Audio{Index: 1, End: 60},
 	}, ladder)
+	for _, c := range change {
+		d.plan = c(d.plan)
+	}
 	d.bucket.Inject = func(operation, key string) r2test.Fault {
 		if operation == "replace" && strings.HasSuffix(key, "/360p/playlist.m3u8") {
 			d.written.Add(1)

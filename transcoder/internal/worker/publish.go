@@ -45,7 +45,7 @@ func (w *Worker) grow(ctx context.Context, j job.Job, p plan.Plan, renditions []
 }
 
 // publish writes the playlists for good, then what is written at the end alone, and removes what no playlist names.
-func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions []media.Rendition) (job.Result, error) {
+func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions []media.Rendition, stills outcome) (job.Result, error) {
 	w.say(j, job.Progress{Phase: job.Publishing, Percent: lastPercent})
 	tree := publish.NewTree(w.Bucket, j.VideoID)
 	playlists, err := mediaPlaylists(p, renditions, hls.VOD)
@@ -66,9 +66,18 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 	if err := tree.Complete(ctx, j.Version, playlists); err != nil {
 		return job.Result{}, fmt.Errorf("publish: %w", err)
 	}
-	if err := tree.Master(ctx, master, false, w.ours(ctx, j)); err != nil {
+	images, err := w.images(ctx, j, p, stills.Sheets)
+	if err != nil {
+		return job.Result{}, err
+	}
+	if err := tree.Master(ctx, append(master, images...), false, w.ours(ctx, j)); err != nil {
 		return job.Result{}, fmt.Errorf("publish: %w", err)
 	}
+	result := result(p, renditions)
+	if err := w.illustrate(ctx, j, p, stills, &result); err != nil {
+		return job.Result{}, err
+	}
+	result.Manifest = publish.ManifestKey(j.VideoID)
 	if err := w.conclude(ctx, tree, j, p, renditions); err != nil {
 		return job.Result{}, err
 	}
@@ -77,8 +86,6 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 			return job.Result{}, err
 		}
 	}
-	result := result(p, renditions)
-	result.Manifest = publish.ManifestKey(j.VideoID)
 	return result, nil
 }
 

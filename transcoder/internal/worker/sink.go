@@ -32,6 +32,8 @@ type sink struct {
 	committing sync.Mutex // orders the commits
 	next       int        // the chunk of the task whose outcome is committed next
 
+	tiles string // the key of the chunk's part of the storyboard
+
 	mu         sync.Mutex
 	renditions map[string]*media.Rendition
 }
@@ -104,7 +106,7 @@ func (s *sink) commit(ctx context.Context) error {
 		if renditions == nil {
 			return nil
 		}
-		if err := s.worker.commit(ctx, s.ticket, s.task.Outcomes()[s.next], outcome{Renditions: renditions}); err != nil {
+		if err := s.worker.commit(ctx, s.ticket, s.task.Outcomes()[s.next], outcome{Renditions: renditions, Tiles: s.tiles}); err != nil {
 			return err
 		}
 	}

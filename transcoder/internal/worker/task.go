@@ -29,9 +29,13 @@ type taskMessage struct {
 	Task string `json:"task"`
 }
 
-// outcome is the record of a chunk's picture or sound: what was made, or why it cannot be done.
+// outcome is the record of a chunk's picture or sound, of the poster or of the storyboard: what was made, or why it cannot be
+// done.
 type outcome struct {
 	Renditions []media.Rendition `json:"renditions,omitempty"`
+	Tiles      string            `json:"tiles,omitempty"`  // the key of the tiles that a chunk's picture gave, side by side
+	Poster     string            `json:"poster,omitempty"` // its key until it is published
+	Sheets     []media.Sheet     `json:"sheets,omitempty"`
 	Failure    *job.Failure      `json:"error,omitempty"`
 }
 
@@ -59,11 +63,11 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	if !ok {
 		return w.discard(d, fmt.Errorf("the plan has no task %q", m.Task))
 	}
-	left, err := w.left(ctx, m.Ticket, task)
+	left, done, err := w.left(ctx, m.Ticket, task)
 	if err != nil {
 		return err
 	}
-	if len(left.Chunks) == 0 {
+	if done {
 		return w.signalTask(m, 1)
 	}
 
@@ -76,6 +80,8 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	failure := (*job.Failure)(nil)
 	if d.Crashes > maxCrashes && w.Now().Sub(d.Since) > crashTime {
 		err = &job.Failure{Code: job.Internal, Message: "The transcoder itself ended again and again while it worked on the video; its log says why. Post the request again when that is mended."}
+	} else if task.Still {
+		err = w.picture(ctx, m, p, task)
 	} else {
 		err = w.encode(ctx, m, p, left)
 	}
@@ -100,20 +106,19 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	return w.commit(ctx, m.Ticket, left.Outcomes()[0], outcome{Failure: failure})
 }
 
-// left is what of a task is not committed: all from the first outcome that is missing.
-func (w *Worker) left(ctx context.Context, t job.Ticket, task plan.Task) (plan.Task, error) {
+// left is what of a task is not committed: all from the first outcome that is missing. It is done if none is.
+func (w *Worker) left(ctx context.Context, t job.Ticket, task plan.Task) (left plan.Task, done bool, err error) {
 	names, err := committed(ctx, w.Bucket, t)
 	if err != nil {
-		return plan.Task{}, err
+		return plan.Task{}, false, err
 	}
 	for i, name := range task.Outcomes() {
 		if !names[name] {
 			task.Chunks = task.Chunks[i:]
-			return task, nil
+			return task, false, nil
 		}
 	}
-	task.Chunks = nil
-	return task, nil
+	return task, true, nil
 }
 
 // commit records an outcome, unless another node was first, and says so.

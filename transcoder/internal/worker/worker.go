@@ -61,7 +61,9 @@ type Worker struct {
 	Tools   ffmpeg.Tools
 	Encoder encode.Encoder
 	Ladder  plan.Ladder
-	Sender  Sender
+	// Storyboard is how storyboards are made where the request does not say.
+	Storyboard job.Storyboard
+	Sender     Sender
 }
 
 // Run handles a message of the jobs lane: it walks one job down the line, from wherever it stands.
@@ -141,11 +143,11 @@ func (w *Worker) make(ctx context.Context, j job.Job) (job.Result, error) {
 	if j, err = w.Catalog.Update(ctx, j.Ticket(), func(j *job.Job) { j.Duration = p.Duration() }); err != nil {
 		return job.Result{}, err
 	}
-	renditions, err := w.follow(ctx, j, p)
+	renditions, stills, err := w.follow(ctx, j, p)
 	if err != nil {
 		return job.Result{}, err
 	}
-	return w.publish(ctx, j, p, renditions)
+	return w.publish(ctx, j, p, renditions, stills)
 }
 
 // plan returns the run's plan: the one in the bucket, or else a new one. Whoever puts it there first decides.
@@ -163,7 +165,7 @@ func (w *Worker) plan(ctx context.Context, j job.Job) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	p = plan.Make(j.Key, upload.ETag(), upload.Size(), src, w.Ladder)
+	p = plan.Make(j.Key, upload.ETag(), upload.Size(), src, w.Ladder).Illustrate(j.PosterAt, j.Spec.Storyboard.Or(w.Storyboard))
 	w.Log.Info("the job was planned", "job", j.VideoID, "run", j.Run, "source", src, "chunks", len(p.Chunks))
 	return commit(ctx, w.Bucket, planKey(j.Ticket()), p)
 }

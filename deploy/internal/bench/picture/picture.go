@@ -133,7 +133,7 @@ func Run(ctx context.Context, opts Options, out io.Writer) (err error) {
 	}
 	b.sum()
 	if opts.Chart != "" {
-		if err := os.WriteFile(opts.Chart, chart(b.result), 0o644); err != nil { //nolint:gosec // it is to be looked at
+		if err := os.WriteFile(opts.Chart, chart(b.result), 0o644); err != nil {
 			return fmt.Errorf("write the chart: %w", err)
 		}
 	}
