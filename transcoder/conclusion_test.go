@@ -49,11 +49,12 @@ func checkConclusion(t *testing.T, id string, named map[string]bool) {
 		VideoID    string            `json:"video_id"`
 		Duration   float64           `json:"duration_s"`
 		Playlists  map[string]string `json:"playlists"`
+		Pictures   map[string]string `json:"pictures"`
 		Renditions []struct {
-			Name, Codecs, Playlist, Init string
-			Segments                     int
-			Bandwidth                    uint32
-			Bytes                        int64
+			Name, Codecs, Playlist, IFrames, Init string
+			Segments                              int
+			Bandwidth                             uint32
+			Bytes                                 int64
 		} `json:"renditions"`
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
@@ -68,7 +69,15 @@ func checkConclusion(t *testing.T, id string, named map[string]bool) {
 	if spare := description.MediaPresentationDuration.Seconds() - m.Duration; m.VideoID != id || len(m.Playlists) != 2 || spare < -1e-6 || spare > 0.001 {
 		t.Errorf("the MPD has %v s, and the manifest is %s", description.MediaPresentationDuration.Seconds(), text)
 	}
+	for _, name := range m.Pictures {
+		if _, err := bucket().Stat(t.Context(), root+name); err != nil {
+			t.Errorf("the manifest names %s: %v", name, err)
+		}
+	}
 	for _, r := range m.Renditions {
+		if r.IFrames != "" && !named[root+r.IFrames] || strings.HasPrefix(r.Name, "audio") != (r.IFrames == "") {
+			t.Errorf("the manifest names the I-frame playlist %q of %s", r.IFrames, r.Name)
+		}
 		segments, bytes := 0, int64(0)
 		for key := range media {
 			if path.Base(path.Dir(key)) != r.Name {

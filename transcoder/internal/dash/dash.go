@@ -43,6 +43,9 @@ func MPD(p plan.Plan, renditions []media.Rendition) ([]byte, error) {
 	sound := newSet("audio", mpd.MIME_TYPE_AUDIO_MP4)
 	layout := mpd.NewDescriptor(mpd.AUDIO_CHANNEL_CONFIGURATION_MPEG_DASH, channels, "")
 	sound.AudioChannelConfigurations = []*mpd.DescriptorType{layout}
+	if a := p.Source.Audio; a != nil {
+		sound.Lang = a.Language
+	}
 
 	w := writer{target: p.TargetDuration(), renditions: renditions}
 	for _, v := range p.Video {

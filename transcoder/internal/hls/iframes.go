@@ -40,6 +40,12 @@ func IFrames(r media.Rendition) (playlist []byte, ok bool, err error) {
 	return p.Encode().Bytes(), true, nil
 }
 
+// HasIFrames tells whether a rendition has an I-frame playlist.
+func HasIFrames(r media.Rendition) bool {
+	_, ok := keyFrames(r)
+	return ok
+}
+
 // keyFrames is a rendition of the key frames alone, each a segment that lasts until the next.
 func keyFrames(r media.Rendition) (pictures media.Rendition, ok bool) {
 	pictures = media.Rendition{Timescale: r.Timescale}

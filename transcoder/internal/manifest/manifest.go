@@ -33,6 +33,7 @@ type Manifest struct {
 	Source      Source      `json:"source"`
 	Encoder     Encoder     `json:"encoder"`
 	Playlists   Playlists   `json:"playlists"`
+	Pictures    Pictures    `json:"pictures,omitzero"`
 	Renditions  []Rendition `json:"renditions"` // the pictures, highest first, then the sounds
 }
 
@@ -58,11 +59,14 @@ type SourceVideo struct {
 	Height     int    `json:"height"`
 	FrameRate  string `json:"frame_rate"` // nominal, as a fraction
 	Interlaced bool   `json:"interlaced,omitempty"`
+	HDR        string `json:"hdr,omitempty"` // its transfer: smpte2084 (PQ) or arib-std-b67 (HLG)
 }
 
 // SourceAudio is its sound.
 type SourceAudio struct {
-	Codec string `json:"codec"`
+	Codec    string `json:"codec"`
+	Channels int    `json:"channels,omitempty"`
+	Language string `json:"language,omitempty"` // RFC 5646
 }
 
 // Encoder is how the pictures were encoded.
@@ -77,6 +81,16 @@ type Playlists struct {
 	HLS  string `json:"hls"`
 	DASH string `json:"dash"`
 }
+
+// Pictures are those that stand for the video. What there is not is left out.
+type Pictures struct {
+	Poster     string `json:"poster,omitempty"`
+	Storyboard string `json:"storyboard,omitempty"` // WebVTT
+	Images     string `json:"images,omitempty"`     // the same as an HLS image playlist
+}
+
+// Names are those of the version's playlists in the renditions' folders.
+type Names struct{ Playlist, IFrames string }
 
 // Rendition is one encoded output. Rates are in bits per second.
 type Rendition struct {
@@ -94,18 +108,18 @@ type Rendition struct {
 	Segments         int     `json:"segments"`
 	Bytes            int64   `json:"bytes"` // of the init segment and all segments
 	Playlist         string  `json:"playlist"`
+	IFrames          string  `json:"iframes,omitempty"` // the I-frame playlist
 	Init             string  `json:"init"`
 }
 
-// Make writes the manifest of a video that is there in whole. paths are those of the places where players begin, playlist is the
-// name of the media playlists in the renditions' folders, and now is when the last of the video was there.
-func Make(j job.Job, p plan.Plan, renditions []media.Rendition, paths Playlists, playlist string, e Encoder, now time.Time,
+// Make writes the manifest of a video that is there in whole. now is when the last of the video was there.
+func Make(j job.Job, p plan.Plan, renditions []media.Rendition, lists Playlists, pictures Pictures, names Names, e Encoder, now time.Time,
 ) ([]byte, error) {
 	m := Manifest{
 		Schema: Schema, VideoID: j.VideoID, Version: j.Version,
 		CreatedAt: j.CreatedAt, PlayableAt: j.PlayableAt, ProcessedAt: now,
 		Timings: Timings{Processed: since(j.CreatedAt, now)},
-		Source:  source(p), Encoder: e, Playlists: paths,
+		Source:  source(p), Encoder: e, Playlists: lists, Pictures: pictures,
 	}
 	if !j.PlayableAt.IsZero() {
 		m.Timings.Playable = since(j.CreatedAt, j.PlayableAt)
@@ -116,7 +130,10 @@ func Make(j job.Job, p plan.Plan, renditions []media.Rendition, paths Playlists,
 		out := Rendition{
 			Name: r.Name, Codecs: r.Codecs, Bandwidth: peak, AverageBandwidth: average,
 			Duration: round(r.Duration()), Segments: len(r.Segments), Bytes: r.Bytes(),
-			Playlist: folder + playlist, Init: folder + r.Init,
+			Playlist: folder + names.Playlist, Init: folder + r.Init,
+		}
+		if hls.HasIFrames(r) {
+			out.IFrames = folder + names.IFrames
 		}
 		for _, v := range p.Video {
 			if v.Name == r.Name {
@@ -143,10 +160,10 @@ func source(p plan.Plan) Source {
 	v := p.Source.Video
 	s := Source{
 		Container: p.Source.Demuxer, Bytes: p.Size, Duration: round(p.Duration()),
-		Video: SourceVideo{Codec: v.Codec, Width: v.Width, Height: v.Height, FrameRate: v.Rate.String(), Interlaced: v.Interlaced},
+		Video: SourceVideo{Codec: v.Codec, Width: v.Width, Height: v.Height, FrameRate: v.Rate.String(), Interlaced: v.Interlaced, HDR: v.Color.Transfer},
 	}
 	if a := p.Source.Audio; a != nil {
-		s.Audio = &SourceAudio{Codec: a.Codec}
+		s.Audio = &SourceAudio{Codec: a.Codec, Channels: a.Channels, Language: a.Language}
 	}
 	return s
 }

@@ -35,14 +35,15 @@ func video() (plan.Plan, []media.Rendition) {
 		Source: media.Source{
 			Demuxer: "mpegts",
 			Video:   media.Video{Codec: "mpeg2video", Width: 768, Height: 576, Rate: media.Rate{Num: 25, Den: 1}, Interlaced: true, Start: 100, End: 108},
-			Audio:   &media.Audio{Index: 1, Codec: "mp2"},
+			Audio:   &media.Audio{Index: 1, Codec: "mp2", Channels: 2, Language: "de"},
 		},
 		Video: []plan.VideoRendition{{Name: "480p", Width: 640, Height: 480, Bitrate: 1_400_000, Audio: "audio_128k"}},
 		Audio: []plan.AudioRendition{{Name: "audio_128k", Bitrate: 128_000}},
 	}
 	return p, []media.Rendition{
 		{Name: "480p", Codecs: "avc1.64001e", Timescale: 1000, Init: "init_0a.mp4", InitBytes: 800, Segments: []media.Segment{
-			{Name: "segment_0_0b.m4s", Ticks: 2000, Bytes: 200_000}, {Number: 1, Name: "segment_1_0c.m4s", Ticks: 6000, Bytes: 900_000},
+			{Name: "segment_0_0b.m4s", Ticks: 2000, Bytes: 200_000, KeyFrames: []media.KeyFrame{{Ticks: 2000, Bytes: 50_000}}},
+			{Number: 1, Name: "segment_1_0c.m4s", Ticks: 6000, Bytes: 900_000, KeyFrames: []media.KeyFrame{{Ticks: 6000, Bytes: 50_000}}},
 		}},
 		{Name: "audio_128k", Codecs: "mp4a.40.2", Timescale: 48000, Init: "init_0d.mp4", InitBytes: 700, Segments: []media.Segment{
 			{Name: "segment_0_0e.m4s", Ticks: 96256, Bytes: 32_000}, {Number: 1, Name: "segment_1_0f.m4s", Ticks: 287744, Bytes: 96_000},
@@ -52,9 +53,11 @@ func video() (plan.Plan, []media.Rendition) {
 
 func write(t *testing.T, j job.Job, p plan.Plan, renditions []media.Rendition) []byte {
 	t.Helper()
-	paths := manifest.Playlists{HLS: "hls/master.m3u8", DASH: "dash/manifest.mpd"}
+	lists := manifest.Playlists{HLS: "hls/master.m3u8", DASH: "dash/manifest.mpd"}
+	pictures := manifest.Pictures{Poster: "poster.jpg", Storyboard: "storyboard/storyboard.vtt", Images: "storyboard/playlist.m3u8"}
+	names := manifest.Names{Playlist: "playlist.m3u8", IFrames: "iframes.m3u8"}
 	encoder := manifest.Encoder{Name: "libx264", Preset: "veryfast", CRF: 23}
-	text, err := manifest.Make(j, p, renditions, paths, "playlist.m3u8", encoder, accepted.Add(9*time.Second+123456789))
+	text, err := manifest.Make(j, p, renditions, lists, pictures, names, encoder, accepted.Add(9*time.Second+123456789))
 	if err != nil {
 		t.Fatal(err)
 	}

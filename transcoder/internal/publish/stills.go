@@ -16,15 +16,22 @@ var (
 
 const storyboardFolder = "storyboard/"
 
+// The paths of the pictures in a video's folder.
+const (
+	PosterPath     = "poster.jpg"
+	StoryboardPath = storyboardFolder + "storyboard.vtt"
+)
+
+// ImagesPath is the path of a version's image playlist in the video's folder.
+func ImagesPath(version int) string { return storyboardFolder + PlaylistName(version) }
+
 // PosterKey and StoryboardKey are the keys of a video's poster, and of the WebVTT file with the pictures along its time line.
 // They lead to the version that the master playlist leads to.
-func PosterKey(videoID string) string { return Tree{videoID: videoID}.prefix() + "poster.jpg" }
-func StoryboardKey(videoID string) string {
-	return Tree{videoID: videoID}.prefix() + storyboardFolder + "storyboard.vtt"
-}
+func PosterKey(videoID string) string     { return Tree{videoID: videoID}.prefix() + PosterPath }
+func StoryboardKey(videoID string) string { return Tree{videoID: videoID}.prefix() + StoryboardPath }
 
 // ImagesURI leads from the master playlist to a version's image playlist.
-func ImagesURI(version int) string { return "../" + storyboardFolder + PlaylistName(version) }
+func ImagesURI(version int) string { return "../" + ImagesPath(version) }
 
 // Sheet writes a sheet of the storyboard and returns its name in the storyboard's folder.
 func (t Tree) Sheet(ctx context.Context, number int, data []byte) (name string, err error) {
@@ -34,7 +41,7 @@ func (t Tree) Sheet(ctx context.Context, number int, data []byte) (name string, 
 
 // Images writes a version's image playlist for good. All that it names must have been written.
 func (t Tree) Images(ctx context.Context, version int, data []byte) error {
-	key := t.prefix() + storyboardFolder + PlaylistName(version)
+	key := t.prefix() + ImagesPath(version)
 	return t.replace(ctx, key, data, playlistClass, func(old []byte) bool { return follows(old, data) })
 }
 

@@ -77,7 +77,6 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 	if err := w.illustrate(ctx, j, p, stills, &result); err != nil {
 		return job.Result{}, err
 	}
-	result.Manifest = publish.ManifestKey(j.VideoID)
 	if err := w.conclude(ctx, tree, j, p, renditions); err != nil {
 		return job.Result{}, err
 	}
@@ -86,6 +85,7 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 			return job.Result{}, err
 		}
 	}
+	result.Manifest = publish.ManifestKey(j.VideoID)
 	return result, nil
 }
 
@@ -102,9 +102,17 @@ func (w *Worker) conclude(ctx context.Context, tree publish.Tree, j job.Job, p p
 	if j, err = w.Catalog.Update(ctx, j.Ticket(), func(*job.Job) {}); err != nil {
 		return err
 	}
-	paths := manifest.Playlists{HLS: publish.MasterPath, DASH: publish.MPDPath}
+	lists := manifest.Playlists{HLS: publish.MasterPath, DASH: publish.MPDPath}
+	var pictures manifest.Pictures
+	if p.Poster != nil {
+		pictures.Poster = publish.PosterPath
+	}
+	if p.Storyboard != nil {
+		pictures.Storyboard, pictures.Images = publish.StoryboardPath, publish.ImagesPath(j.Version)
+	}
+	names := manifest.Names{Playlist: publish.PlaylistName(j.Version), IFrames: publish.IFramesName(j.Version)}
 	encoder := manifest.Encoder{Name: encode.VideoEncoder, Preset: w.Encoder.Preset, CRF: encode.CRF}
-	data, err := manifest.Make(j, p, renditions, paths, publish.PlaylistName(j.Version), encoder, w.Now().UTC())
+	data, err := manifest.Make(j, p, renditions, lists, pictures, names, encoder, w.Now().UTC())
 	if err != nil {
 		return err
 	}
