@@ -291,6 +291,7 @@ func (n *Node) environment() []string {
 		"WEBHOOK_SECRET":        f.webhookSecret,
 		"WEBHOOK_ALLOW_PRIVATE": "true", // the ledger is on this machine
 		"DATA_DIR":              filepath.Join(n.dir, "data"),
+		"FFMPEG_SANDBOX":        os.Getenv("FFMPEG_SANDBOX"), // for kernels that cannot confine it; nothing is the default
 	}
 	if f.cluster != nil {
 		env["NATS_URL"] = f.cluster.url

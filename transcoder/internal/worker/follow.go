@@ -32,8 +32,8 @@ const (
 )
 
 // follow has the plan's tasks done, by whichever nodes, and returns the renditions that they make together, and the poster and
-// the sheets as one outcome. It follows the outcomes in the bucket; signals only say when to look. As soon as the first chunk is there, it is shown, and so is
-// whatever comes next in time.
+// the sheets as one outcome. It follows the outcomes in the bucket; signals only say when to look. As soon as the first chunk is
+// there, it is shown, and so is whatever comes next in time.
 func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) (renditions []media.Rendition, stills outcome, err error) {
 	f := &follower{
 		Worker: w, job: j, plan: p, tasks: p.Tasks(),
