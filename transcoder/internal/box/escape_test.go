@@ -1,3 +1,5 @@
+//go:build !race
+
 package box_test
 
 import (
@@ -403,7 +405,7 @@ var others = []attempt{
 			return err
 		}
 		cmd := exec.Command(box.Self)
-		cmd.Args = box.Box{Memory: memory(), Report: 3}.Args(os.Args[2], []string{"sleep"})
+		cmd.Args = box.Box{Memory: memory, Report: 3}.Args(os.Args[2], []string{"sleep"})
 		cmd.ExtraFiles = []*os.File{report}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := cmd.Start(); err != nil {
