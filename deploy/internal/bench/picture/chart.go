@@ -20,8 +20,8 @@ func chart(r Result) []byte {
 		title, unit string
 		of          func(Taken) float64
 	}{
-		{"Time for a clip of a minute, seconds", "s", func(t Taken) float64 { return t.Wall }},
-		{"What is stored, megabytes", "MB", func(t Taken) float64 { return float64(t.Bytes) / 1e6 }},
+		{"How long it takes, in seconds", "s", func(t Taken) float64 { return t.Wall }},
+		{"What is stored, in megabytes", "MB", func(t Taken) float64 { return float64(t.Bytes) / 1e6 }},
 	}
 	panel := top + len(names)*(len(ways)*bar+gap)
 	var out bytes.Buffer

@@ -24,7 +24,7 @@ import (
 
 // Options are what the command line says.
 type Options struct {
-	Short bool     // small clips of a few seconds, once: the figures are there, and worth little
+	Short bool     // two seconds of each clip, once: the figures are there, and worth little
 	Only  []string // names of clips; empty is all
 	Chart string   // the file that gets the chart, an SVG; "" is none
 	// Transcoder is a binary to use; "" builds that of the checkout.

@@ -30,9 +30,10 @@ func sources(short bool) []source {
 		hard   = "mandelbrot=s=%dx%d:r=%d:start_scale=2:end_scale=0.002:end_pts=600:maxiter=400,rotate=t/8:fillcolor=black," +
 			"noise=c0s=9:c0f=t+u:all_seed=1"
 	)
-	width, height, length := 1920, 1080, time.Minute
+	const width, height = 1920, 1080
+	length := time.Minute
 	if short {
-		width, height, length = 1920, 1080, 2*time.Second
+		length = 2 * time.Second
 	}
 	return []source{
 		{"easy", "a screen that hardly changes", easy, width, height, length},
