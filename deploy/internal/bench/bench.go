@@ -77,12 +77,9 @@ func Run(ctx context.Context, opts Options, out io.Writer) (err error) {
 		return fmt.Errorf("prepare the measurements: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	b := &bench{opts: opts, binary: opts.Transcoder, out: out}
-	if b.binary == "" {
-		b.binary = filepath.Join(temp, "transcoder")
-		if err := fleet.Build(ctx, root, b.binary, nil); err != nil {
-			return err
-		}
+	b := &bench{opts: opts, out: out}
+	if b.binary, err = fleet.Binary(ctx, root, opts.Transcoder, temp); err != nil {
+		return err
 	}
 	for _, step := range []struct {
 		wanted bool

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"strings"
 	"time"
 
 	"weir/deploy/internal/fleet"
@@ -157,7 +154,7 @@ func (s *stopwatch) measure(ctx context.Context, key string) (id string, watched
 		return id, 0, 0, err
 	}
 	for {
-		ok, err := readable(ctx, url)
+		ok, err := fleet.Watchable(ctx, url)
 		if err != nil && ctx.Err() == nil {
 			return id, 0, 0, err
 		}
@@ -174,31 +171,6 @@ func (s *stopwatch) measure(ctx context.Context, key string) (id string, watched
 	watched = time.Since(posted)
 	e, err := s.fleet.Ledger.Hear(ctx, id, "video.playable")
 	return id, watched, e.At.Sub(posted), err
-}
-
-// readable asks for a playlist through the Worker.
-func readable(ctx context.Context, url string) (bool, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return false, fmt.Errorf("ask the Worker: %w", err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return false, fmt.Errorf("ask the Worker: %w", err)
-	}
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return strings.HasPrefix(string(body), "#EXTM3U"), nil
-	case http.StatusNotFound:
-		return false, nil
-	default:
-		return false, fmt.Errorf("ask the Worker: it answers %s", resp.Status)
-	}
 }
 
 // clear deletes a job and waits until the node has nothing to do.

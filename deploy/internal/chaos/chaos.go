@@ -16,7 +16,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -153,12 +152,9 @@ func Run(ctx context.Context, opts Options, out io.Writer) (err error) {
 	if opts.Mutants {
 		return runMutants(ctx, opts, root, temp, out)
 	}
-	binary := opts.Transcoder
-	if binary == "" {
-		binary = filepath.Join(temp, "transcoder")
-		if err := fleet.Build(ctx, root, binary, nil); err != nil {
-			return err
-		}
+	binary, err := fleet.Binary(ctx, root, opts.Transcoder, temp)
+	if err != nil {
+		return err
 	}
 	r := newRun(opts, binary)
 	if err := r.all(ctx, out); err != nil {

@@ -32,6 +32,7 @@ const (
 	publishFile = "transcoder/internal/publish/publish.go"
 	taskFile    = "transcoder/internal/worker/task.go"
 	followFile  = "transcoder/internal/worker/follow.go"
+	stillsFile  = "transcoder/internal/worker/stills.go"
 	recordFile  = "transcoder/internal/worker/record.go"
 	catalogFile = "transcoder/internal/catalog/catalog.go"
 	mainFile    = "transcoder/main.go"
@@ -64,6 +65,7 @@ var mutants = []mutant{
 				"		_ = t.once(context.WithoutCancel(ctx), t.key(rendition, name), data, segmentClass)\n	}()\n	return name, nil"},
 	}, "kills"},
 	{"each walk begins its playlists anew", []edit{forgetful, blind}, "kills"},
+	{"the poster stays where nobody sees it", []edit{{stillsFile, "	if out.Poster == \"\" {", "	if out.Poster != \"\" {"}}, "kills"},
 	{"finished chunks are encoded again", []edit{forgetful, {taskFile, "		if !names[name] {", "		if !names[name] || i == 0 {"}}, "wipes"},
 	{"nobody looks for open jobs in the bucket", []edit{
 		{mainFile, "	g.Go(func() error { return w.Reconcile(ctx, reconcileInterval) })\n", ""},

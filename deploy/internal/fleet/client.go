@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -132,6 +133,31 @@ func (f *Fleet) WatchURL(videoID string) (string, error) {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
 	return f.Cloud.URL + "/t/" + signed + "/videos/" + videoID + "/hls/master.m3u8", nil
+}
+
+// Watchable tells whether the master playlist at a URL of [Fleet.WatchURL] is there yet.
+func Watchable(ctx context.Context, url string) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false, fmt.Errorf("ask the Worker: %w", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return false, fmt.Errorf("ask the Worker: %w", err)
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return strings.HasPrefix(string(body), "#EXTM3U"), nil
+	case http.StatusNotFound:
+		return false, nil
+	default:
+		return false, fmt.Errorf("ask the Worker: it answers %s", resp.Status)
+	}
 }
 
 // Upload puts a file into the bucket.

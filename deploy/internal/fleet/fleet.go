@@ -143,6 +143,15 @@ func (f *Fleet) Guard(ctx context.Context) (context.Context, func()) {
 	}
 }
 
+// Binary is the transcoder to run: the given one or, if that is "", the checkout's, built into the folder temp.
+func Binary(ctx context.Context, root, given, temp string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	built := filepath.Join(temp, "transcoder")
+	return built, Build(ctx, root, built, nil)
+}
+
 // Build builds the transcoder of the checkout at root. overlay replaces source files, by their paths in the checkout, for
 // this build alone; it may be nil.
 func Build(ctx context.Context, root, binary string, overlay map[string][]byte) (err error) {

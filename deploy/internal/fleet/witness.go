@@ -1,20 +1,13 @@
 package fleet
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/Eyevinn/dash-mpd/mpd"
-	"github.com/Eyevinn/hls-m3u8/m3u8"
 )
 
 // A Kind is a way in which a promise about the bucket can be broken.
@@ -85,29 +78,6 @@ type Witness struct {
 	committed map[string]time.Time // when an outcome was first seen
 }
 
-// playlist is what was read of one.
-type playlist struct {
-	etag   string
-	master bool
-	mpd    bool
-	names  []string // keys of what it leads to
-	media  media
-}
-
-// media is a media playlist's promises to its players.
-type media struct {
-	init     string
-	target   int
-	sequence uint64
-	segments []segment
-	closed   bool
-}
-
-type segment struct {
-	uri      string
-	duration float64
-}
-
 // NewWitness returns a witness who has seen nothing yet.
 func NewWitness(videoID string) *Witness {
 	return &Witness{
@@ -168,9 +138,6 @@ func (w *Witness) Objects(now time.Time, all map[string]Object) (read []string, 
 	return read, append(problems, w.dangling(all)...)
 }
 
-// leads tells whether an object says where others are: a playlist or an MPD.
-func leads(key string) bool { return strings.HasSuffix(key, ".m3u8") || strings.HasSuffix(key, ".mpd") }
-
 // Playlist takes in a playlist or an MPD that was read. later is a listing that was made afterwards.
 func (w *Witness) Playlist(key, etag string, body []byte, later map[string]Object) []Problem {
 	list, err := parse(key, body)
@@ -208,8 +175,9 @@ func (w *Witness) Record(r Record) []Problem {
 
 // Unreferenced are the keys in the tree that no playlist leads to, and that are no entrance themselves.
 func (w *Witness) Unreferenced() []string {
-	named := map[string]bool{
-		w.manifest(): true, "videos/" + w.id + "/poster.jpg": true, "videos/" + w.id + "/storyboard/storyboard.vtt": true,
+	named := map[string]bool{}
+	for _, key := range w.entrances() {
+		named[key] = true
 	}
 	for key, l := range w.lists {
 		if l.master || l.mpd {
@@ -244,14 +212,19 @@ func (w *Witness) Complete() string {
 	if masters != 1 || mpds != 1 {
 		return fmt.Sprintf("there are %d master playlists and %d MPDs", masters, mpds)
 	}
-	if _, ok := w.objects[w.manifest()]; !ok {
-		return "there is no " + w.manifest()
+	for _, key := range w.entrances() {
+		if _, ok := w.objects[key]; !ok {
+			return "there is no " + key
+		}
 	}
 	return ""
 }
 
-// manifest is the key of what says all that was published.
-func (w *Witness) manifest() string { return "videos/" + w.id + "/manifest.json" }
+// entrances are what every video has beside its master playlist and its MPD: keys that its backend is told.
+func (w *Witness) entrances() []string {
+	folder := "videos/" + w.id + "/"
+	return []string{folder + "manifest.json", folder + "poster.jpg", folder + "storyboard/storyboard.vtt"}
+}
 
 // Shape is what the playlists promise of the video: by their names within the tree, the renditions of the master, the
 // init segment and the segments' durations of the others. The names of segments are not part of it: with a bit rate that is
@@ -299,137 +272,6 @@ func (w *Witness) tell(problems []Problem, kind Kind, format string, args ...any
 	}
 	w.told[p.String()] = true
 	return append(problems, p)
-}
-
-// grewInto says in what way a later form of the playlist breaks its promises; "" if in none.
-func (m media) grewInto(later media) string {
-	switch {
-	case len(later.segments) < len(m.segments):
-		return fmt.Sprintf("%d segments after %d", len(later.segments), len(m.segments))
-	case later.init != m.init:
-		return "it has another init segment"
-	case later.target != m.target:
-		return fmt.Sprintf("the target duration is %d after %d", later.target, m.target)
-	case later.sequence != m.sequence:
-		return "its media sequence number changed"
-	case m.closed && (!later.closed || len(later.segments) > len(m.segments)):
-		return "it changed after its end"
-	}
-	for i, s := range m.segments {
-		if later.segments[i] != s {
-			return fmt.Sprintf("segment %d is %s after %s", i, later.segments[i].uri, s.uri)
-		}
-	}
-	return ""
-}
-
-// parse reads a playlist strictly, or an MPD.
-func parse(key string, body []byte) (playlist, error) {
-	if strings.HasSuffix(key, ".mpd") {
-		return parseMPD(key, body)
-	}
-	read, _, err := m3u8.DecodeFrom(bytes.NewReader(body), true)
-	if err != nil {
-		return playlist{}, err
-	}
-	var l playlist
-	name := func(uri string) {
-		l.names = append(l.names, path.Join(path.Dir(key), uri))
-	}
-	switch p := read.(type) {
-	case *m3u8.MasterPlaylist:
-		l.master = true
-		for _, v := range p.Variants {
-			name(v.URI)
-		}
-		for _, a := range p.GetAllAlternatives() {
-			if a.URI != "" {
-				name(a.URI)
-			}
-		}
-		if len(p.Variants) == 0 {
-			return l, errors.New("it lists nothing")
-		}
-		if uri := imageStream(body); uri != "" {
-			name(uri)
-		}
-	case *m3u8.MediaPlaylist:
-		l.media = media{target: targetDuration(body), sequence: p.SeqNo, closed: p.Closed}
-		switch images := bytes.Contains(body, []byte("#EXT-X-IMAGES-ONLY")); {
-		case p.Map != nil:
-			l.media.init = p.Map.URI
-			name(p.Map.URI)
-		case !images:
-			return l, errors.New("it has no EXT-X-MAP")
-		}
-		for i, s := range p.GetAllSegments() {
-			l.media.segments = append(l.media.segments, segment{s.URI, s.Duration})
-			name(s.URI)
-			if int(s.Duration+0.5) > l.media.target || s.Duration <= 0 {
-				return l, fmt.Errorf("segment %d has %.3f s with a target duration of %d", i, s.Duration, l.media.target)
-			}
-		}
-		if len(l.media.segments) == 0 {
-			return l, errors.New("it lists nothing")
-		}
-		if (p.MediaType == m3u8.VOD) != p.Closed {
-			return l, fmt.Errorf("it is of type VOD: %v, it has an end: %v", p.MediaType == m3u8.VOD, p.Closed)
-		}
-	}
-	return l, nil
-}
-
-// parseMPD reads an MPD whose representations list their segments.
-func parseMPD(key string, body []byte) (playlist, error) {
-	l := playlist{mpd: true}
-	read, err := mpd.MPDFromBytes(body)
-	if err != nil {
-		return l, err
-	}
-	for _, period := range read.Periods {
-		for _, set := range period.AdaptationSets {
-			for _, r := range set.Representations {
-				if len(r.BaseURLs) != 1 || r.SegmentList == nil || r.SegmentList.Initialization == nil {
-					return l, fmt.Errorf("representation %s lists no segments", r.Id)
-				}
-				folder := path.Join(path.Dir(key), string(r.BaseURLs[0].Value))
-				l.names = append(l.names, path.Join(folder, string(r.SegmentList.Initialization.SourceURL)))
-				for _, s := range r.SegmentList.SegmentURL {
-					l.names = append(l.names, path.Join(folder, string(s.Media)))
-				}
-			}
-		}
-	}
-	if len(l.names) == 0 {
-		return l, errors.New("it lists nothing")
-	}
-	return l, nil
-}
-
-// imageStream is the URI of the playlist of pictures that a master playlist names; "" is none. The parser does not know the tag.
-func imageStream(body []byte) string {
-	for line := range bytes.Lines(body) {
-		if attributes, ok := bytes.CutPrefix(line, []byte("#EXT-X-IMAGE-STREAM-INF:")); ok {
-			_, uri, _ := strings.Cut(string(attributes), `URI="`)
-			uri, _, _ = strings.Cut(uri, `"`)
-			return uri
-		}
-	}
-	return ""
-}
-
-// targetDuration is what the playlist says; the parser raises its own to what it finds. 0 is none.
-func targetDuration(body []byte) int {
-	for line := range bytes.Lines(body) {
-		if text, ok := bytes.CutPrefix(line, []byte("#EXT-X-TARGETDURATION:")); ok {
-			n, err := strconv.Atoi(string(bytes.TrimSpace(text)))
-			if err != nil {
-				return 0
-			}
-			return n
-		}
-	}
-	return 0
 }
 
 // decodeRecord reads a job's record.

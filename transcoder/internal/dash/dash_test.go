@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,12 +14,11 @@ import (
 	"github.com/Eyevinn/dash-mpd/mpd"
 
 	"weir/transcoder/internal/dash"
+	"weir/transcoder/internal/golden"
 	"weir/transcoder/internal/hls"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // video is what a 17 s NTSC source in two rungs, each with a bit rate of sound, turns into.
 func video() (plan.Plan, []media.Rendition) {
@@ -55,12 +51,12 @@ func video() (plan.Plan, []media.Rendition) {
 
 func TestMPDs(t *testing.T) {
 	p, renditions := video()
-	golden(t, "manifest.mpd", write(t, p, renditions))
+	golden.Check(t, "manifest.mpd", write(t, p, renditions))
 	for i := range p.Video {
 		p.Video[i].Audio = ""
 	}
 	p.Audio, p.Source.Video.Rate = nil, media.Rate{Num: 30, Den: 1}
-	golden(t, "silent.mpd", write(t, p, renditions[:2]))
+	golden.Check(t, "silent.mpd", write(t, p, renditions[:2]))
 }
 
 func write(t *testing.T, p plan.Plan, renditions []media.Rendition) []byte {
@@ -70,23 +66,6 @@ func write(t *testing.T, p plan.Plan, renditions []media.Rendition) []byte {
 		t.Fatal(err)
 	}
 	return text
-}
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s:\n got\n%s\nwant\n%s", name, got, want)
-	}
 }
 
 // A reader of MPDs finds the plan and the segments again, to the tick.

@@ -14,9 +14,6 @@ import (
 )
 
 const (
-	// crf is the quality that is aimed at; the rung's bit rate caps it. Easy content takes half the bytes that a constant
-	// rate would spend on it.
-	crf = 23
 	// threads are those of one rendition's encoder. The cores are kept busy by tasks side by side; a second thread takes
 	// up what they leave at the end of a job. A fixed number makes the same bits on every machine.
 	threads = 2
@@ -184,7 +181,7 @@ func (e Encoder) videoArgs(p plan.Plan, i int) []string {
 		"-preset", e.Preset,
 		"-profile:v", "high",
 		"-threads", strconv.Itoa(threads),
-		"-crf", strconv.Itoa(crf),
+		"-crf", strconv.Itoa(CRF),
 		"-maxrate", strconv.Itoa(r.Bitrate),
 		"-bufsize", strconv.Itoa(2 * r.Bitrate),
 		// An IDR picture at each start of a GOP and nowhere else, and no reference across it.

@@ -1,19 +1,15 @@
 package encode
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"weir/transcoder/internal/ffmpeg"
+	"weir/transcoder/internal/golden"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 func sample(t *testing.T) plan.Plan {
 	t.Helper()
@@ -63,19 +59,7 @@ func TestArguments(t *testing.T) {
 		write(sound.title, inputArgs(p, in), []string{"-filter_complex", audioGraph(newPart(p, sound.chunks))}, audioArgs(p, 0), audioArgs(p, 1))
 	}
 
-	file := filepath.Join("testdata", "arguments.txt")
-	if *update {
-		if err := os.WriteFile(file, []byte(text.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text.String() != string(want) {
-		t.Errorf("the arguments have changed; if that is meant, run the test with -update:\n%s", text.String())
-	}
+	golden.Check(t, "arguments.txt", []byte(text.String()))
 }
 
 func TestFormatsWithoutAnIndexAreReadFromFurtherBack(t *testing.T) {

@@ -26,10 +26,12 @@ type Encoder struct {
 	Preset string
 }
 
-// How pictures are encoded: FFmpeg's name of the encoder, and the quality that is aimed at.
 const (
+	// VideoEncoder is FFmpeg's name of the pictures' encoder.
 	VideoEncoder = "libx264"
-	CRF          = crf
+	// CRF is the quality that is aimed at; the rung's bit rate caps it. Easy content takes half the bytes that a constant rate
+	// would spend on it.
+	CRF = 23
 )
 
 // Sink takes what a task makes. For one rendition the calls come in order, the init segment first; for several they

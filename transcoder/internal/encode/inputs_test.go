@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"image"
 	"math"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +20,6 @@ import (
 	"github.com/Eyevinn/mp4ff/mp4"
 
 	"weir/transcoder/internal/cmaf"
-	"weir/transcoder/internal/ffmpeg"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
@@ -240,8 +237,7 @@ func (s *tape) file() []byte {
 // transcode takes a file down the line: probe, plan, encode. It refuses what is planned to be longer than it should be.
 func transcode(t *testing.T, file string, seconds int) (plan.Plan, *shelf, error) {
 	t.Helper()
-	server := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(file))))
-	defer server.Close()
+	url, tools, ladder := serve(t, file, "360:2000k:128k,90:1000k:128k,64:300k:128k")
 	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
@@ -251,18 +247,9 @@ func transcode(t *testing.T, file string, seconds int) (plan.Plan, *shelf, error
 	if err != nil {
 		t.Fatal(err)
 	}
-	tools, err := ffmpeg.Find(ffmpeg.DefaultMemory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := server.URL + "/" + filepath.Base(file)
 	source, err := probe.Probe(t.Context(), tools, disk{f, info.Size(), url})
 	if err != nil {
 		return plan.Plan{}, nil, err
-	}
-	ladder, err := plan.ParseLadder("360:2000k:128k,90:1000k:128k,64:300k:128k")
-	if err != nil {
-		t.Fatal(err)
 	}
 	p, s, e := plan.Make("k", "e", 1, source, ladder), &shelf{}, Encoder{Tools: tools, Preset: "ultrafast"}
 	if p.Duration() > float64(2*seconds) {

@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"image"
 	"math"
-	"net/http"
-	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -15,7 +13,6 @@ import (
 	"testing"
 
 	"weir/transcoder/internal/cmaf"
-	"weir/transcoder/internal/ffmpeg"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
 )
@@ -82,17 +79,7 @@ func TestTheJoinsOfEncodersAreNotHeard(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	server := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(file))))
-	defer server.Close()
-
-	tools, err := ffmpeg.Find(ffmpeg.DefaultMemory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ladder, err := plan.ParseLadder("64:100k:128k")
-	if err != nil {
-		t.Fatal(err)
-	}
+	url, tools, ladder := serve(t, file, "64:100k:128k")
 	p := plan.Make("k", "e", 1, media.Source{
 		Demuxer: "mov",
 		Video:   media.Video{Index: 0, Width: 64, Height: 36, Rate: media.Rate{Num: 25, Den: 1}, End: seconds},
@@ -101,7 +88,7 @@ func TestTheJoinsOfEncodersAreNotHeard(t *testing.T) {
 	record := func(parts ...[]plan.Chunk) []float64 {
 		s := &tape{segments: map[int][]byte{}}
 		for _, chunks := range parts {
-			if err := (Encoder{Tools: tools}).Sound(t.Context(), p, chunks, server.URL+"/sound.mp4", s, nil); err != nil {
+			if err := (Encoder{Tools: tools}).Sound(t.Context(), p, chunks, url, s, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

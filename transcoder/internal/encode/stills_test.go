@@ -4,14 +4,11 @@ import (
 	"context"
 	"image"
 	"math"
-	"net/http"
-	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"weir/transcoder/internal/cmaf"
-	"weir/transcoder/internal/ffmpeg"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
@@ -37,16 +34,7 @@ func TestTilesAreThePlansFrames(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	server := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(file))))
-	defer server.Close()
-	tools, err := ffmpeg.Find(ffmpeg.DefaultMemory)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ladder, err := plan.ParseLadder("90:300k:64k,64:100k:64k")
-	if err != nil {
-		t.Fatal(err)
-	}
+	url, tools, ladder := serve(t, file, "90:300k:64k,64:100k:64k")
 	p := plan.Make("k", "e", 1, media.Source{
 		Demuxer: "mov",
 		Video:   media.Video{Width: 160, Height: 90, Rate: media.Rate{Num: 25, Den: 1}, End: seconds},
@@ -55,10 +43,10 @@ func TestTilesAreThePlansFrames(t *testing.T) {
 	for _, c := range []plan.Chunk{p.Chunks[0], p.Chunks[len(p.Chunks)-1]} {
 		first, end := p.TilesOf(c)
 		var beside album
-		if err := e.Picture(t.Context(), p, c, server.URL+"/greys.mp4", &beside, nil); err != nil {
+		if err := e.Picture(t.Context(), p, c, url, &beside, nil); err != nil {
 			t.Fatal(err)
 		}
-		alone, err := e.Tiles(t.Context(), p, c, server.URL+"/greys.mp4")
+		alone, err := e.Tiles(t.Context(), p, c, url)
 		if err != nil {
 			t.Fatal(err)
 		}

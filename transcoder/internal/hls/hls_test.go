@@ -2,19 +2,16 @@ package hls_test
 
 import (
 	"bytes"
-	"flag"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/Eyevinn/hls-m3u8/m3u8"
 
+	"weir/transcoder/internal/golden"
 	"weir/transcoder/internal/hls"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // video is what a 15 s NTSC source in two rungs with sound turns into.
 func video() (plan.Plan, []media.Rendition) {
@@ -66,18 +63,18 @@ func TestPlaylists(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, kind.prefix+"master.m3u8", master)
+		check(t, kind.prefix+"master.m3u8", master)
 		picture, err := hls.Media(renditions[0], p.TargetDuration(), kind.Kind)
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, kind.prefix+"720p.m3u8", picture)
+		check(t, kind.prefix+"720p.m3u8", picture)
 	}
 	trick, ok, err := hls.IFrames(renditions[0])
 	if err != nil || !ok {
 		t.Fatalf("I-frames: %v, %v", ok, err)
 	}
-	golden(t, "720p_iframes.m3u8", trick)
+	check(t, "720p_iframes.m3u8", trick)
 	for i := range p.Video {
 		p.Video[i].Audio = ""
 	}
@@ -85,27 +82,15 @@ func TestPlaylists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "silent.m3u8", silent)
+	check(t, "silent.m3u8", silent)
 }
 
-func golden(t *testing.T, name string, got []byte) {
+func check(t *testing.T, name string, got []byte) {
 	t.Helper()
 	if _, _, err := m3u8.DecodeFrom(bytes.NewReader(got), true); err != nil {
 		t.Errorf("%s is no valid playlist: %v\n%s", name, err, got)
 	}
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s:\n got\n%s\nwant\n%s", name, got, want)
-	}
+	golden.Check(t, name, got)
 }
 
 // A player that has read a growing playlist finds all of it again in the next one, to the byte.

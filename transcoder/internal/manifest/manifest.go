@@ -89,8 +89,12 @@ type Pictures struct {
 	Images     string `json:"images,omitempty"`     // the same as an HLS image playlist
 }
 
-// Names are those of the version's playlists in the renditions' folders.
-type Names struct{ Playlist, IFrames string }
+// Paths are where everything is: in the video's folder and, of the last two, in each rendition's.
+type Paths struct {
+	Playlists         Playlists
+	Pictures          Pictures
+	Playlist, IFrames string // of this version
+}
 
 // Rendition is one encoded output. Rates are in bits per second.
 type Rendition struct {
@@ -113,13 +117,12 @@ type Rendition struct {
 }
 
 // Make writes the manifest of a video that is there in whole. now is when the last of the video was there.
-func Make(j job.Job, p plan.Plan, renditions []media.Rendition, lists Playlists, pictures Pictures, names Names, e Encoder, now time.Time,
-) ([]byte, error) {
+func Make(j job.Job, p plan.Plan, renditions []media.Rendition, paths Paths, e Encoder, now time.Time) ([]byte, error) {
 	m := Manifest{
 		Schema: Schema, VideoID: j.VideoID, Version: j.Version,
 		CreatedAt: j.CreatedAt, PlayableAt: j.PlayableAt, ProcessedAt: now,
 		Timings: Timings{Processed: since(j.CreatedAt, now)},
-		Source:  source(p), Encoder: e, Playlists: lists, Pictures: pictures,
+		Source:  source(p), Encoder: e, Playlists: paths.Playlists, Pictures: paths.Pictures,
 	}
 	if !j.PlayableAt.IsZero() {
 		m.Timings.Playable = since(j.CreatedAt, j.PlayableAt)
@@ -130,10 +133,10 @@ func Make(j job.Job, p plan.Plan, renditions []media.Rendition, lists Playlists,
 		out := Rendition{
 			Name: r.Name, Codecs: r.Codecs, Bandwidth: peak, AverageBandwidth: average,
 			Duration: round(r.Duration()), Segments: len(r.Segments), Bytes: r.Bytes(),
-			Playlist: folder + names.Playlist, Init: folder + r.Init,
+			Playlist: folder + paths.Playlist, Init: folder + r.Init,
 		}
 		if hls.HasIFrames(r) {
-			out.IFrames = folder + names.IFrames
+			out.IFrames = folder + paths.IFrames
 		}
 		for _, v := range p.Video {
 			if v.Name == r.Name {

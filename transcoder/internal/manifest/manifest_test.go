@@ -1,22 +1,17 @@
 package manifest_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"weir/transcoder/internal/golden"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/manifest"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 var accepted = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
@@ -53,11 +48,13 @@ func video() (plan.Plan, []media.Rendition) {
 
 func write(t *testing.T, j job.Job, p plan.Plan, renditions []media.Rendition) []byte {
 	t.Helper()
-	lists := manifest.Playlists{HLS: "hls/master.m3u8", DASH: "dash/manifest.mpd"}
-	pictures := manifest.Pictures{Poster: "poster.jpg", Storyboard: "storyboard/storyboard.vtt", Images: "storyboard/playlist.m3u8"}
-	names := manifest.Names{Playlist: "playlist.m3u8", IFrames: "iframes.m3u8"}
+	paths := manifest.Paths{
+		Playlists: manifest.Playlists{HLS: "hls/master.m3u8", DASH: "dash/manifest.mpd"},
+		Pictures:  manifest.Pictures{Poster: "poster.jpg", Storyboard: "storyboard/storyboard.vtt", Images: "storyboard/playlist.m3u8"},
+		Playlist:  "playlist.m3u8", IFrames: "iframes.m3u8",
+	}
 	encoder := manifest.Encoder{Name: "libx264", Preset: "veryfast", CRF: 23}
-	text, err := manifest.Make(j, p, renditions, lists, pictures, names, encoder, accepted.Add(9*time.Second+123456789))
+	text, err := manifest.Make(j, p, renditions, paths, encoder, accepted.Add(9*time.Second+123456789))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,20 +63,7 @@ func write(t *testing.T, j job.Job, p plan.Plan, renditions []media.Rendition) [
 
 func TestManifest(t *testing.T) {
 	p, renditions := video()
-	got := write(t, record(), p, renditions)
-	file := filepath.Join("testdata", "manifest.json")
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
+	golden.Check(t, "manifest.json", write(t, record(), p, renditions))
 }
 
 // Viewers can read it.

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -85,38 +84,3 @@ func external(r io.ReaderAt, from, to int64) (bool, error) {
 }
 
 var errDone = errors.New("the index was read")
-
-// eachBox calls visit with the boxes in a part of a file, each with the range of its content, as far as they make sense.
-func eachBox(r io.ReaderAt, from, to int64, visit func(kind string, from, to int64) error) error {
-	var header [16]byte
-	for range maxEntries {
-		if from >= to {
-			return nil
-		}
-		n, err := readUpTo(r, header[:], from)
-		if err != nil {
-			return err
-		}
-		if n < 8 {
-			return nil
-		}
-		size, content := int64(binary.BigEndian.Uint32(header[:])), int64(8)
-		switch {
-		case size == 0:
-			size = to - from
-		case size == 1 && n == 16:
-			size, content = int64(binary.BigEndian.Uint64(header[8:])), 16
-		}
-		if size < content || from+size < from {
-			return nil
-		}
-		if err := visit(string(header[4:8]), from+content, min(from+size, to)); err != nil {
-			return err
-		}
-		from += size
-	}
-	return nil
-}
-
-// maxEntries bounds the boxes in one: a movie has some tracks, and a fragmented one its index before its fragments.
-const maxEntries = 512

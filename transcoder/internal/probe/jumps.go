@@ -24,26 +24,20 @@ const (
 	evenClock = 0.1
 )
 
-// mend returns the times that the tracks cover on the clock that FFmpeg makes of the file's, by having it copy the packets.
-// Each is read by itself, as encoders read it: how a clock is mended depends on who shares it.
-func mend(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Input, tracks []int) (map[int]span, error) {
-	spans := map[int]span{}
-	for _, t := range tracks {
-		var s span
-		err := tools.Run(ctx, ffmpeg.Options{Limit: mendTimeout}, in.Args(), []ffmpeg.Output{{
-			Args: []string{"-map", fmt.Sprintf("0:%d", t), "-c", "copy", "-copyinkf", "-f", "framecrc"},
-			Read: func(r io.Reader) error {
-				var err error
-				s, err = readFrames(r)
-				return err
-			},
-		}}, nil)
-		if err != nil {
-			return nil, blame(u, err)
-		}
-		spans[t] = s
+// mend returns the times that a track covers on the clock that FFmpeg makes of the file's, by having it copy the packets. It is
+// read by itself, as encoders read it: how a clock is mended depends on who shares it.
+func mend(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Input, track int) (s span, err error) {
+	err = tools.Run(ctx, ffmpeg.Options{Limit: mendTimeout}, in.Args(), []ffmpeg.Output{{
+		Args: []string{"-map", fmt.Sprintf("0:%d", track), "-c", "copy", "-copyinkf", "-f", "framecrc"},
+		Read: func(r io.Reader) (err error) {
+			s, err = readFrames(r)
+			return err
+		},
+	}}, nil)
+	if err != nil {
+		return span{}, blame(u, err)
 	}
-	return spans, nil
+	return s, nil
 }
 
 // readFrames reads what FFmpeg's framecrc writes of a track: "#tb 0: 1/90000", then "0, dts, pts, duration, size, crc" a packet.

@@ -83,31 +83,16 @@ func checkComplete(u Upload, demuxer string) error {
 // reaches beyond its end.
 const maxBoxes = 64
 
-// promisedByBoxes follows the top-level boxes (ISO/IEC 14496-12, 4.2) and returns where they end.
+// promisedByBoxes follows the top-level boxes and returns where they end.
 func promisedByBoxes(u Upload) (int64, error) {
-	var header [16]byte
 	end := int64(0)
 	for range maxBoxes {
-		n, err := readUpTo(u, header[:], end)
-		if err != nil {
-			return 0, err
+		b, ok, err := readBox(u, end, u.Size())
+		if err != nil || !ok {
+			return end, err // no box: what follows is the demuxer's business
 		}
-		if n < 8 {
-			return end, nil
-		}
-		size := int64(binary.BigEndian.Uint32(header[:]))
-		switch {
-		case size == 0: // to the end of the file
-			return u.Size(), nil
-		case size == 1 && n == 16:
-			size = int64(binary.BigEndian.Uint64(header[8:]))
-		}
-		if size < 8 || end+size < end {
-			return end, nil // no box: what follows is the demuxer's business
-		}
-		end += size
-		if end >= u.Size() {
-			return end, nil
+		if end = b.end; end >= u.Size() {
+			break
 		}
 	}
 	return end, nil

@@ -44,12 +44,17 @@ func findTimes(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Inpu
 			return err
 		}
 		if jumping[in.Demuxer] && u.Size() <= maxJumping {
-			mended, err := mend(ctx, tools, u, in, tracks)
+			picture, err := mend(ctx, tools, u, in, s.Video.Index)
 			if err != nil {
 				return err
 			}
-			if s.Jumps = differ(spans[s.Video.Index], mended[s.Video.Index]); s.Jumps {
-				spans = mended
+			if s.Jumps = differ(spans[s.Video.Index], picture); s.Jumps {
+				spans[s.Video.Index] = picture
+				if s.Audio != nil {
+					if spans[s.Audio.Index], err = mend(ctx, tools, u, in, s.Audio.Index); err != nil {
+						return err
+					}
+				}
 			}
 		}
 	}

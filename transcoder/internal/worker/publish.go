@@ -102,17 +102,19 @@ func (w *Worker) conclude(ctx context.Context, tree publish.Tree, j job.Job, p p
 	if j, err = w.Catalog.Update(ctx, j.Ticket(), func(*job.Job) {}); err != nil {
 		return err
 	}
-	lists := manifest.Playlists{HLS: publish.MasterPath, DASH: publish.MPDPath}
-	var pictures manifest.Pictures
+	paths := manifest.Paths{
+		Playlists: manifest.Playlists{HLS: publish.MasterPath, DASH: publish.MPDPath},
+		Playlist:  publish.PlaylistName(j.Version),
+		IFrames:   publish.IFramesName(j.Version),
+	}
 	if p.Poster != nil {
-		pictures.Poster = publish.PosterPath
+		paths.Pictures.Poster = publish.PosterPath
 	}
 	if p.Storyboard != nil {
-		pictures.Storyboard, pictures.Images = publish.StoryboardPath, publish.ImagesPath(j.Version)
+		paths.Pictures.Storyboard, paths.Pictures.Images = publish.StoryboardPath, publish.ImagesPath(j.Version)
 	}
-	names := manifest.Names{Playlist: publish.PlaylistName(j.Version), IFrames: publish.IFramesName(j.Version)}
 	encoder := manifest.Encoder{Name: encode.VideoEncoder, Preset: w.Encoder.Preset, CRF: encode.CRF}
-	data, err := manifest.Make(j, p, renditions, lists, pictures, names, encoder, w.Now().UTC())
+	data, err := manifest.Make(j, p, renditions, paths, encoder, w.Now().UTC())
 	if err != nil {
 		return err
 	}

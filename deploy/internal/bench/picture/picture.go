@@ -101,12 +101,9 @@ func Run(ctx context.Context, opts Options, out io.Writer) (err error) {
 		return fmt.Errorf("prepare the comparison: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	binary := opts.Transcoder
-	if binary == "" {
-		binary = filepath.Join(temp, "transcoder")
-		if err := fleet.Build(ctx, root, binary, nil); err != nil {
-			return err
-		}
+	binary, err := fleet.Binary(ctx, root, opts.Transcoder, temp)
+	if err != nil {
+		return err
 	}
 	f, err := fleet.Start(ctx, fleet.Options{Binary: binary, Log: opts.Log})
 	if err != nil {
@@ -190,7 +187,7 @@ func (b *bench) clip(ctx context.Context, w *weir, s source) error {
 		clip.Ways[way.name()] = taken
 		b.row(way.name(), taken)
 	}
-	clip.Playable = rounded(median(runs[w.name()], func(r run) float64 { return r.playable.Seconds() }), 2)
+	clip.Playable = median(runs[w.name()], func(r run) time.Duration { return r.playable })
 	var err error
 	if clip.BDRate, err = bdRate(ctx, s, path, dir, points); err != nil {
 		return err
@@ -244,14 +241,13 @@ func (b *bench) sum() {
 // say prints; an operator who closed the output has no use for an error about it.
 func (b *bench) say(format string, args ...any) { _, _ = fmt.Fprintf(b.out, format, args...) }
 
-// median of a figure of runs, of which there is at least one.
-func median(runs []run, of func(run) float64) float64 {
-	var all []float64
+// median of a time of runs, in seconds.
+func median(runs []run, of func(run) time.Duration) float64 {
+	var all []time.Duration
 	for _, r := range runs {
 		all = append(all, of(r))
 	}
-	slices.Sort(all)
-	return all[len(all)/2]
+	return fleet.Seconds(fleet.Median(all))
 }
 
 func rounded(x float64, decimals int) float64 {

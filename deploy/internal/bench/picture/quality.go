@@ -11,14 +11,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // grade gives what a way took, the medians of its runs, and how good what it made last is.
 func grade(ctx context.Context, s source, path string, runs []run) (Taken, error) {
 	last := runs[len(runs)-1]
 	taken := Taken{
-		Wall:  rounded(median(runs, func(r run) float64 { return r.wall.Seconds() }), 2),
-		CPU:   rounded(median(runs, func(r run) float64 { return r.cpu.Seconds() }), 2),
+		Wall:  median(runs, func(r run) time.Duration { return r.wall }),
+		CPU:   median(runs, func(r run) time.Duration { return r.cpu }),
 		Bytes: last.bytes,
 	}
 	for _, rung := range ladder {

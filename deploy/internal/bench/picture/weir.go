@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -68,7 +67,7 @@ func (w *weir) run(ctx context.Context, s source, _, _ string) (r run, err error
 		return r, err
 	}
 	for r.playable == 0 {
-		switch ok, err := there(ctx, master); {
+		switch ok, err := fleet.Watchable(ctx, master); {
 		case err != nil:
 			return r, err
 		case ok:
@@ -97,21 +96,4 @@ func (w *weir) run(ctx context.Context, s source, _, _ string) (r run, err error
 		r.playlists[rung.name()] = strings.TrimSuffix(master, "master.m3u8") + rung.name() + "/playlist.m3u8"
 	}
 	return r, nil
-}
-
-// there reports whether an object can be fetched.
-func there(ctx context.Context, url string) (bool, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, url, nil)
-	if err != nil {
-		return false, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return false, err
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNotFound {
-		return false, fmt.Errorf("the Worker answers %s", resp.Status)
-	}
-	return resp.StatusCode == http.StatusOK, nil
 }
