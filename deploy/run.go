@@ -54,6 +54,7 @@ const usage = `usage: deploy COMMAND
                                --log FILE         what the transcoders say
   bench-picture [--short] compare it with the command lines that people write: time, bytes, quality; print RESULT {json}
                          --only A,B     these clips alone
+                         --length D     of each clip, instead of 1m
                          --chart FILE   draw the time and the bytes, as an SVG
                          --transcoder FILE, --log FILE  as with bench
   bench-edge [--short]   measure what the Worker takes, beside what people would use instead; print RESULT {json}
@@ -208,11 +209,11 @@ func benchCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) fu
 }
 
 func benchPictureCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) func() error {
-	short, only := flags.Bool("short", false, ""), list(flags, "only", picture.Clips())
+	short, length, only := flags.Bool("short", false, ""), flags.Duration("length", time.Minute, ""), list(flags, "only", picture.Clips())
 	chart, transcoder, logFile := flags.String("chart", "", ""), flags.String("transcoder", "", ""), flags.String("log", "", "")
 	return func() error {
 		return logged(*logFile, func(log io.Writer) error {
-			return picture.Run(ctx, picture.Options{Short: *short, Only: *only, Chart: *chart, Transcoder: *transcoder, Log: log}, stdout)
+			return picture.Run(ctx, picture.Options{Short: *short, Length: *length, Only: *only, Chart: *chart, Transcoder: *transcoder, Log: log}, stdout)
 		})
 	}
 }

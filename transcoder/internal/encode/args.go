@@ -94,6 +94,20 @@ func inputArgs(p plan.Plan, in ffmpeg.Input) []string {
 	return append([]string{"-copyts"}, in.Args()...)
 }
 
+// videoInputArgs are those of a picture's input.
+func videoInputArgs(p plan.Plan, in ffmpeg.Input) []string {
+	args := inputArgs(p, in)
+	if v := p.Source.Video; !v.Interlaced && !v.Alpha {
+		// Pictures whose size changes on the way, as where recordings were joined, go through one graph, which counts them all; the
+		// first scaler makes them alike. A graph that is made anew would count from the start. Other filters cannot take it.
+		args = append([]string{"-reinit_filter", "0"}, args...)
+	}
+	if p.Source.Video.Decoder != "" {
+		args = append([]string{"-c:v", p.Source.Video.Decoder}, args...)
+	}
+	return args
+}
+
 // videoGraph turns the source's pictures into exactly the chunk's frames, in every size of the ladder. Larger sizes are
 // made first and smaller ones from them, so that each scaler reads as little as it can.
 func videoGraph(p plan.Plan, c plan.Chunk) string {
@@ -179,6 +193,10 @@ func (e Encoder) videoArgs(p plan.Plan, i int) []string {
 		"-fps_mode", "passthrough",
 		"-c:v", VideoEncoder,
 		"-preset", e.Preset,
+		// Choosing coefficients by what they cost, and each picture's way of predicting from both sides: for a tenth more time, 4 to
+		// 7 % fewer bytes at veryfast, as many as the next slower preset saves for half as much again. Those from faster on do the
+		// first anyway, and slow the second.
+		"-trellis", strconv.Itoa(e.trellis()), "-direct-pred", "auto",
 		"-profile:v", "high",
 		"-threads", strconv.Itoa(threads),
 		"-crf", strconv.Itoa(CRF),
@@ -189,6 +207,14 @@ func (e Encoder) videoArgs(p plan.Plan, i int) []string {
 		// A frame is a whole number of ticks.
 		"-video_track_timescale", strconv.FormatUint(uint64(timescale), 10),
 	}, fragmented("+frag_keyframe")...)
+}
+
+// trellis is x264's effort at quantization: on the last encode of a block, or, as the preset slow has it, on all decisions.
+func (e Encoder) trellis() int {
+	if e.Preset == "slow" {
+		return 2
+	}
+	return 1
 }
 
 // part is a half-open range of segments of the sound.

@@ -48,7 +48,7 @@ func TestArguments(t *testing.T) {
 	for _, c := range []plan.Chunk{p.Chunks[0], p.Chunks[len(p.Chunks)-1]} {
 		for _, seek := range seeks(p, c) {
 			in := ffmpeg.Input{URL: "http://127.0.0.1:1/UPLOAD", Demuxer: p.Source.Demuxer, Seek: seek}
-			write(fmt.Sprintf("chunk %d", c.Number), inputArgs(p, in), []string{"-filter_complex", videoGraph(p, c)}, e.videoArgs(p, 0), e.videoArgs(p, 1))
+			write(fmt.Sprintf("chunk %d", c.Number), videoInputArgs(p, in), []string{"-filter_complex", videoGraph(p, c)}, e.videoArgs(p, 0), e.videoArgs(p, 1))
 		}
 	}
 	for _, sound := range []struct {

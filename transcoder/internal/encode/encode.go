@@ -82,7 +82,7 @@ func (e Encoder) picture(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmp
 			},
 		})
 	}
-	input := append(inputArgs(p, in), "-filter_complex", videoGraph(p, c))
+	input := append(videoInputArgs(p, in), "-filter_complex", videoGraph(p, c))
 	seconds := p.Source.Video.Rate.Seconds(c.End - c.First)
 	err := e.Tools.Run(ctx, ffmpeg.Options{Nice: nice(c), Limit: limit(seconds)}, input, outputs, share(progress, seconds))
 	got := int(least.Load())

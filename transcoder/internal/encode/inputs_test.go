@@ -571,6 +571,8 @@ var inputs = []input{
 
 	// Transparency: what is transparent is black, whatever colours lie under it.
 	{name: "alpha in PNG", file: "a.mov", video: words("-vf format=gbrap,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,80),255,0)',format=rgba -c:v png"), audio: pcm, view: half},
+	{name: "alpha in VP8", file: "a.webm", video: words("-vf format=gbrap,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,80),255,0)',format=yuva420p -c:v libvpx -auto-alt-ref 0 -deadline realtime -cpu-used 8 -b:v 2M"), view: half, ssim: 0.85},
+	{name: "alpha in VP9", file: "a.webm", video: words("-vf format=gbrap,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,80),255,0)',format=yuva420p -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 2M"), view: half, ssim: 0.85},
 	{name: "alpha in QuickTime Animation", file: "a.mov", video: words("-vf format=gbrap,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,80),255,0)',format=argb -c:v qtrle"), audio: pcm, view: half},
 	{name: "alpha in ProRes 4444", file: "a.mov", video: words("-vf format=gbrap,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,80),255,0)',format=yuva444p10le -c:v prores_ks -profile:v 4"), audio: pcm, view: half},
 
@@ -627,6 +629,7 @@ var inputs = []input{
 	{name: "a clock that wraps", file: "a.ts", video: append(words("-output_ts_offset 95441.3"), x264...), audio: aac, seconds: 4, frames: 100},
 	{name: "two recordings in one", file: "a.ts", video: append(words("-g 25"), x264...), audio: words("-c:a mp2"), edit: twice, view: "loop=1:50", hear: again, frames: 100, count: 4, like: 0.8, lag: 0.03},
 	{name: "a recording that goes on hours later", file: "a.ts", video: append(words("-g 25"), x264...), audio: words("-c:a mp2"), edit: later, view: "loop=1:50", hear: again, frames: 100, count: 4, like: 0.8, lag: 0.03},
+	{name: "a size that changes on the way", file: "a.ts", video: x264, edit: smaller, ssim: 0.8},
 	{name: "a gap of a second", file: "a.mkv", args: nil, video: append(words("-fps_mode vfr"), "-vf", "setpts=PTS+if(gte(T\\,1)\\,1\\,0)/TB,format=yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "12"),
 		frames: 75, view: "setpts=PTS+if(gte(T\\,1)\\,1\\,0)/TB,fps=25"},
 	{name: "a single frame in MP4", file: "a.mp4", video: append(words("-frames:v 1"), x264...), frames: 1},
@@ -696,6 +699,15 @@ func cutStart(t *testing.T, data []byte) []byte {
 // later joins a recording with itself as it would go on three hours later.
 func later(t *testing.T, data []byte) []byte {
 	return append(data, run(t, data, "-v", "error", "-f", "mpegts", "-i", "pipe:0", "-c", "copy", "-output_ts_offset", "10800", "-f", "mpegts", "pipe:1")...)
+}
+
+// smaller makes the second half of a recording one of a smaller picture.
+func smaller(t *testing.T, data []byte) []byte {
+	half := func(args ...string) []byte {
+		all := append(words("-v error -f mpegts -i pipe:0"), args...)
+		return run(t, data, append(all, words("-c:v libx264 -preset ultrafast -crf 12 -bf 0 -f mpegts pipe:1")...)...)
+	}
+	return append(half("-vf", "trim=end_frame=25,setpts=N/25/TB"), half("-vf", "trim=start_frame=25,setpts=N/25/TB,scale=96:54", "-output_ts_offset", "1")...)
 }
 
 func TestWhateverPeopleUpload(t *testing.T) {

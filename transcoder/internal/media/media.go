@@ -20,6 +20,8 @@ type Source struct {
 type Video struct {
 	Index int    `json:"index"` // of the stream in the container
 	Codec string `json:"codec"`
+	// Decoder is FFmpeg's name of the decoder to use; "" is the usual one.
+	Decoder string `json:"decoder,omitempty"`
 	// Width and Height are as displayed: after rotation and with square pixels.
 	Width  int  `json:"width"`
 	Height int  `json:"height"`

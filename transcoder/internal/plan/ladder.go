@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,21 +83,36 @@ func parseBitrate(text string, low, high int) (int, bool) {
 	return n, n >= low && n <= high
 }
 
-// fit chooses the rungs that the source fills. Nothing is scaled up; a source below the lowest rung gets that rung's bit
-// rates at its own size. Each distinct audio bit rate of the chosen rungs becomes one audio rendition.
-func (l Ladder) fit(s media.Source) ([]VideoRendition, []AudioRendition) {
-	short := min(s.Video.Width, s.Video.Height)
-	var rungs Ladder
-	for _, r := range l {
-		if r.ShortSide <= short {
-			rungs = append(rungs, r)
-		}
-	}
-	if len(rungs) == 0 {
+// near is how much larger than the next rung a picture has to be for both to be worth having.
+const near = 1.2
+
+// rungs are those of a picture with the given short side, highest first. Nothing is scaled up. A picture between two rungs is
+// published in its own size, with as many bits a pixel as lie between theirs, and the rung below it only if that is much
+// smaller: otherwise it would bring nothing. A picture below the lowest rung gets that one's bit rates.
+func (l Ladder) rungs(short int) Ladder {
+	own := even(short)
+	filled := slices.IndexFunc(l, func(r Rung) bool { return r.ShortSide <= own })
+	switch {
+	case filled < 0:
 		lowest := l[len(l)-1]
-		lowest.ShortSide = even(short)
-		rungs = Ladder{lowest}
+		lowest.ShortSide = own
+		return Ladder{lowest}
+	case filled == 0 || l[filled].ShortSide == own:
+		return l[filled:]
 	}
+	above, rest := l[filled-1], l[filled:]
+	// Ladders give a picture half as large in both directions a third of the bits or so.
+	share := math.Pow(float64(own)/float64(above.ShortSide), 1.5)
+	top := Rung{ShortSide: own, Video: max(int(float64(above.Video)*share), rest[0].Video), Audio: above.Audio}
+	if float64(own) < near*float64(rest[0].ShortSide) {
+		rest = rest[1:]
+	}
+	return append(Ladder{top}, rest...)
+}
+
+// fit makes the source's rungs. Each distinct audio bit rate of them becomes one audio rendition.
+func (l Ladder) fit(s media.Source) ([]VideoRendition, []AudioRendition) {
+	rungs := l.rungs(min(s.Video.Width, s.Video.Height))
 	var video []VideoRendition
 	var audio []AudioRendition
 	for _, r := range rungs {

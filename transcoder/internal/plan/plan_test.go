@@ -37,9 +37,11 @@ func TestRungsFollowTheShortSide(t *testing.T) {
 		{"4K is scaled down", 3840, 2160, "1080p 1920x1080, 720p 1280x720, 480p 854x480, 360p 640x360"},
 		{"portrait goes by its width", 1080, 1920, "1080p 1080x1920, 720p 720x1280, 480p 480x854, 360p 360x640"},
 		{"nothing is scaled up", 854, 480, "480p 854x480, 360p 640x360"},
-		{"one pixel less is one rung less", 1916, 1079, "720p 1278x720, 480p 852x480, 360p 640x360"},
-		{"a wide picture keeps its shape", 1920, 800, "720p 1728x720, 480p 1152x480, 360p 864x360"},
-		{"odd sizes become even", 607, 1079, "480p 480x854, 360p 360x640"},
+		{"one pixel less is its own size", 1916, 1079, "1078p 1916x1078, 720p 1278x720, 480p 852x480, 360p 640x360"},
+		{"a wide picture keeps its shape, and a rung nearly as large is left out", 1920, 800, "800p 1920x800, 480p 1152x480, 360p 864x360"},
+		{"a rung well below stays", 1920, 864, "864p 1920x864, 720p 1600x720, 480p 1066x480, 360p 800x360"},
+		{"odd sizes become even", 607, 1079, "606p 606x1078, 480p 480x854, 360p 360x640"},
+		{"one pixel more than a rung is that rung", 641, 361, "360p 640x360"},
 		{"an odd long side at its own size is rounded down", 641, 360, "360p 640x360"},
 		{"below the lowest rung: one rung of its own size", 320, 240, "240p 320x240"},
 		{"below the lowest rung, odd", 177, 145, "144p 176x144"},
@@ -61,6 +63,19 @@ func TestRungsFollowTheShortSide(t *testing.T) {
 				t.Errorf("rungs of %dx%d:\n got %s\nwant %s", c.width, c.height, got, c.want)
 			}
 		})
+	}
+}
+
+func TestAPictureBetweenTwoRungsGetsBitsBetweenTheirs(t *testing.T) {
+	for _, c := range []struct{ width, height, video int }{
+		{1920, 800, 3_187_640}, // of 2,800k at 720 and 5,000k at 1080
+		{1280, 722, 2_800_000}, // by its size it would be fewer than the rung below has
+		{320, 240, 800_000},
+	} {
+		p := plan.Make("k", "e", 1, source(c.width, c.height, 10, true), ladder(t, plan.DefaultLadder))
+		if got := p.Video[0].Bitrate; got != c.video {
+			t.Errorf("%dx%d: %d bits per second, want %d", c.width, c.height, got, c.video)
+		}
 	}
 }
 

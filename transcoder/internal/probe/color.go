@@ -6,6 +6,10 @@ import (
 	"weir/transcoder/internal/media"
 )
 
+// transparent are the decoders that read what WebM has beside a picture for its transparency; the usual ones show what lies
+// under it.
+var transparent = map[string]string{"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
 // alpha matches FFmpeg's names of the pixel formats that have an alpha channel, palettes among them.
 var alpha = regexp.MustCompile(`^(yuva|ayuv|gbrap|ya\d|rgba|bgra|argb|abgr|pal8)`)
 

@@ -135,6 +135,7 @@ type stream struct {
 	} `json:"side_data_list"`
 	Tags struct {
 		Language string `json:"language"`
+		Alpha    string `json:"alpha_mode"` // of WebM: the picture's transparency is beside it
 	} `json:"tags"`
 }
 
@@ -207,6 +208,9 @@ func (r report) source(demuxer string) (media.Source, error) {
 		Alpha:      alpha.MatchString(video.PixelFormat),
 		Color:      video.color(),
 	}}
+	if decoder := transparent[video.CodecName]; decoder != "" && video.Tags.Alpha == "1" {
+		out.Video.Alpha, out.Video.Decoder = true, decoder
+	}
 	out.Video.Width, out.Video.Height = video.displaySize()
 	if audio != nil {
 		out.Audio = &media.Audio{Index: audio.Index, Codec: audio.CodecName, Channels: audio.Channels, Language: audio.language()}

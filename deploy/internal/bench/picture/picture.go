@@ -24,9 +24,10 @@ import (
 
 // Options are what the command line says.
 type Options struct {
-	Short bool     // two seconds of each clip, once: the figures are there, and worth little
-	Only  []string // names of clips; empty is all
-	Chart string   // the file that gets the chart, an SVG; "" is none
+	Length time.Duration // of each clip; 0 is a minute
+	Short  bool          // two seconds of each clip, once: the figures are there, and worth little
+	Only   []string      // names of clips; empty is all
+	Chart  string        // the file that gets the chart, an SVG; "" is none
 	// Transcoder is a binary to use; "" builds that of the checkout.
 	Transcoder string
 	Log        io.Writer // what the transcoder says; nil is nowhere
@@ -66,6 +67,17 @@ type Grade struct {
 	PSNR float64 `json:"psnr_db"` // likewise
 }
 
+// length is that of the clips.
+func (o Options) length() time.Duration {
+	switch {
+	case o.Short:
+		return 2 * time.Second
+	case o.Length == 0:
+		return time.Minute
+	}
+	return o.Length
+}
+
 // rung is one of the ladder that all share.
 type rung struct {
 	height  int
@@ -92,6 +104,9 @@ type bench struct {
 
 // Run compares, prints a table, and RESULT as its last line.
 func Run(ctx context.Context, opts Options, out io.Writer) (err error) {
+	if d := opts.length(); d < 2*time.Second || d%time.Second != 0 {
+		return fmt.Errorf("--length %v: it must be whole seconds, and two of them at least", d)
+	}
 	root, err := local.Root()
 	if err != nil {
 		return err
@@ -117,7 +132,7 @@ func Run(ctx context.Context, opts Options, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, s := range sources(opts.Short) {
+	for _, s := range sources(opts.length()) {
 		if len(opts.Only) > 0 && !slices.Contains(opts.Only, s.name) {
 			continue
 		}

@@ -163,7 +163,7 @@ const (
 // ours is Weir's encoder; a bit rate of 0 is no cap.
 func ours(preset string, crf, bitrate int) []string {
 	args := []string{
-		"-c:v", "libx264", "-preset", preset, "-profile:v", "high", "-crf", strconv.Itoa(crf), "-threads", "2",
+		"-c:v", "libx264", "-preset", preset, "-trellis", "1", "-direct-pred", "auto", "-profile:v", "high", "-crf", strconv.Itoa(crf), "-threads", "2",
 		"-g", strconv.Itoa(gop), "-keyint_min", strconv.Itoa(gop), "-sc_threshold", "0", "-flags", "+cgop",
 	}
 	if bitrate > 0 {
