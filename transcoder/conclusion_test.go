@@ -61,6 +61,7 @@ func checkConclusion(t *testing.T, id string, named map[string]bool) {
 		t.Fatalf("%v: %s", err, text)
 	}
 	named[root+"dash/manifest.mpd"], named[root+"manifest.json"] = true, true
+	checkTexts(t, root, text, description, named)
 	for _, name := range m.Playlists {
 		if !named[root+name] {
 			t.Errorf("the manifest names the playlist %s", name)
@@ -114,6 +115,9 @@ func readMPD(t *testing.T, root string, text []byte) (*mpd.MPD, map[string]bool)
 	listed := map[string]bool{}
 	for _, set := range description.Periods[0].AdaptationSets {
 		for _, r := range set.Representations {
+			if set.ContentType == "text" { // checkTexts looks at them
+				continue
+			}
 			folder := path.Join(root, "dash", string(r.BaseURLs[0].Value))
 			listed[path.Join(folder, string(r.SegmentList.Initialization.SourceURL))] = true
 			for _, s := range r.SegmentList.SegmentURL {

@@ -249,6 +249,7 @@ func onsets(signal []byte, rate float64) []float64 {
 type tree struct {
 	master     *m3u8.MasterPlaylist
 	renditions []rendition
+	texts      []text
 	iframes    int // playlists
 	board      board
 }
@@ -317,6 +318,10 @@ func readTree(t *testing.T, id string) tree {
 		t.Errorf("there are %d I-frame playlists of %d pictures", out.iframes, pictures)
 	}
 	for _, a := range out.master.GetAllAlternatives() {
+		if a.Type == "SUBTITLES" {
+			out.texts = append(out.texts, readText(t, root, a, named))
+			continue
+		}
 		add(a.URI, true)
 	}
 	checkConclusion(t, id, named)

@@ -3,7 +3,7 @@
 //
 // It knows a video by the URL of its multivariant playlist alone and reads all of it, every byte of every segment, as a
 // player would. It shares no code with what wrote the tree. It reads video on demand in fragmented MP4 with H.264 and AAC, in
-// the clear. It does not judge what only people can (how the picture looks) nor which bit rates were chosen (1.25, 6.2, 6.5,
+// the clear, and subtitles in WebVTT. It does not judge what only people can (how the picture looks) nor which bit rates were chosen (1.25, 6.2, 6.5,
 // 9.10).
 package check
 
@@ -164,6 +164,7 @@ type tree struct {
 	master master
 	// lists are the media playlists of variants, of sound, and of I-frames, by the URIs in the multivariant playlist.
 	video, audio, iframes map[string]*list
+	texts                 map[string]*list // subtitles
 }
 
 // list is a media playlist and what it leads to.
@@ -172,6 +173,7 @@ type list struct {
 	name     string
 	track    *track   // nil where the init segment cannot be read
 	segments []*media // beside playlist.items; nil where one cannot be read
+	texts    []*text  // the same of subtitles; nil of everything else
 }
 
 // atOnce is how many objects are fetched side by side.
@@ -180,6 +182,7 @@ const atOnce = 4
 // read fetches everything that the multivariant playlist leads to.
 func (c *checker) read(ctx context.Context, t *tree) error {
 	t.video, t.audio, t.iframes = map[string]*list{}, map[string]*list{}, map[string]*list{}
+	t.texts = map[string]*list{}
 	add := func(all map[string]*list, uri string) error {
 		if uri == "" || all[uri] != nil {
 			return nil
@@ -203,6 +206,15 @@ func (c *checker) read(ctx context.Context, t *tree) error {
 		if m.text("TYPE") == "AUDIO" {
 			if err := add(t.audio, m.text("URI")); err != nil {
 				return err
+			}
+		}
+		if uri := m.text("URI"); m.text("TYPE") == "SUBTITLES" && uri != "" && t.texts[uri] == nil {
+			l, err := c.readTexts(ctx, uri)
+			if err != nil {
+				return err
+			}
+			if l != nil {
+				t.texts[uri] = l
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func TestARightTreeHasNoFindings(t *testing.T) {
 	for _, f := range report.Findings {
 		t.Errorf("%s", f)
 	}
-	if report.Err() != nil || report.Playlists != 6 || report.Segments != 12 || report.Bytes == 0 {
+	if report.Err() != nil || report.Playlists != 7 || report.Segments != 15 || report.Bytes == 0 {
 		t.Errorf("read %+v", report)
 	}
 }
@@ -224,6 +224,34 @@ var mutations = []struct {
 		s.serve("big/segment_1.m4s", func(a *answer) { a.mime = "application/octet-stream" })
 	}},
 	{rule: "RFC 4", name: "an EXTINF without a number", site: func(s site) { s.edit("sound/playlist.m3u8", "EXTINF:6", "EXTINF:six") }},
+	{rule: "RFC 3.5", name: "no X-TIMESTAMP-MAP", site: func(s site) { s.drop("subs/segment_1.vtt", "X-TIMESTAMP-MAP") }},
+	{rule: "RFC 3.5", name: "another X-TIMESTAMP-MAP", site: func(s site) { s.edit("subs/segment_1.vtt", "MPEGTS:0", "MPEGTS:900000") }},
+	{rule: "RFC 3.5", name: "a cue of another segment", site: func(s site) {
+		s.edit("subs/segment_2.vtt", "00:00:09.000 -->", "00:00:04.000 --> 00:00:05.000\nearly\n\n00:00:09.000 -->")
+	}},
+	{rule: "RFC 3.5", name: "a cue that goes on and is not there", site: func(s site) {
+		s.edit("subs/segment_1.vtt", "\n00:00:01.000 --> 00:00:03.000 line:0\n<i>one</i>\n", "")
+	}},
+	{rule: "WebVTT 4", name: "no WEBVTT", site: func(s site) { s.drop("subs/segment_0.vtt", "WEBVTT") }},
+	{rule: "WebVTT 4", name: "no UTF-8", site: func(s site) { s.edit("subs/segment_0.vtt", "one", "\xff") }},
+	{rule: "WebVTT 4", name: "a cue without an end", site: func(s site) { s.edit("subs/segment_2.vtt", " --> 00:00:13.500", "") }},
+	{rule: "WebVTT 4", name: "a cue that ends before it starts", site: func(s site) { s.edit("subs/segment_2.vtt", "00:00:13.500", "00:00:08.500") }},
+	{rule: "WebVTT 4", name: "cues in another order", site: func(s site) {
+		s.edit("subs/segment_2.vtt", "\n00:00:09.000", "\n00:00:10.000 --> 00:00:11.000\nlate\n\n00:00:09.000")
+	}},
+	{rule: "WebVTT 4", name: "an arrow in a text", site: func(s site) { s.edit("subs/segment_2.vtt", "two", "00:00:10.000 --> 00:00:11.000") }},
+	{rule: "8.7", name: "the subtitles end early", site: func(s site) { s.dropLast("subs/playlist.m3u8") }},
+	{rule: "8.22", name: "other boundaries of subtitles", site: func(s site) {
+		s.edit("subs/playlist.m3u8", "EXTINF:2.000000", "EXTINF:3.000000")
+		s.edit("subs/playlist.m3u8", "EXTINF:6.000000", "EXTINF:5.000000")
+	}},
+	{rule: "8.10", name: "no language of subtitles", site: func(s site) { s.edit("master.m3u8", `LANGUAGE="en",`, "") }},
+	{rule: "10.4", name: "subtitles as plain text", site: func(s site) { s.serve("subs/segment_1.vtt", func(a *answer) { a.mime = "text/plain" }) }},
+	{rule: "W cache", name: "subtitles that are not kept", site: func(s site) { s.serve("subs/segment_1.vtt", func(a *answer) { a.cache = "no-store" }) }},
+	{rule: "RFC 4.3.4.1", name: "subtitles without a URI", site: func(s site) { s.edit("master.m3u8", `,URI="subs/playlist.m3u8"`, "") }},
+	{rule: "RFC 4.3.4.1", name: "sound that is forced", site: func(s site) { s.edit("master.m3u8", "TYPE=AUDIO", "TYPE=AUDIO,FORCED=NO") }},
+	{rule: "RFC 6.2.1", name: "a segment of subtitles is missing", site: func(s site) { delete(s, "videos/v/hls/subs/segment_1.vtt") }},
+	{rule: "W texts", name: "a variant without subtitles", site: func(s site) { s.edit("master.m3u8", `,SUBTITLES="subs"`, "") }},
 	{rule: "RFC 4.1", name: "no EXTM3U", site: func(s site) { s.drop("big/playlist.m3u8", "EXTM3U") }},
 	{rule: "RFC 4.1", name: "a byte order mark", site: func(s site) { s.edit("big/playlist.m3u8", "#EXTM3U", "\ufeff#EXTM3U") }},
 	{rule: "RFC 4.1", name: "a URI that is none", site: func(s site) { s.edit("big/playlist.m3u8", "segment_1.m4s", "segment%zz") }},

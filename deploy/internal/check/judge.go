@@ -12,7 +12,7 @@ import (
 // judge holds what was read to the rules.
 func (c *checker) judge(t *tree) {
 	c.judgeMaster(t)
-	for _, lists := range []map[string]*list{t.video, t.audio, t.iframes} {
+	for _, lists := range []map[string]*list{t.video, t.audio, t.iframes, t.texts} {
 		for _, l := range lists {
 			c.judgeList(l)
 		}
@@ -28,6 +28,9 @@ func (c *checker) judge(t *tree) {
 	}
 	for _, l := range t.iframes {
 		c.judgeIFrames(l, t)
+	}
+	for _, l := range t.texts {
+		c.judgeTexts(l)
 	}
 	c.judgeTogether(t)
 }
@@ -53,6 +56,9 @@ func (c *checker) judgeMedia(name string, r *response) {
 	types := []string{"video/iso.segment", "video/mp4", "audio/mp4"}
 	if strings.HasSuffix(r.url.Path, ".mp4") {
 		types = types[1:]
+	}
+	if strings.HasSuffix(r.url.Path, ".vtt") {
+		types = []string{"text/vtt"}
 	}
 	c.judgeServed(name, r, types...)
 }
@@ -109,7 +115,7 @@ func (c *checker) judgeList(l *list) {
 	if !l.ended {
 		c.find("RFC 4.3.3.4", l.name, "EXT-X-ENDLIST", "none")
 	}
-	if l.mapURI == "" {
+	if l.mapURI == "" && l.texts == nil {
 		c.find("8.20", l.name, "EXT-X-MAP", "none")
 	}
 	if l.target < 0 {

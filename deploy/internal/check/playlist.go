@@ -241,8 +241,8 @@ func (c *checker) attributes(name, text string) map[string]attribute {
 // known are the attributes whose form is checked, and quotedAttributes those of them that are in quotation marks.
 var (
 	known = set("BANDWIDTH AVERAGE-BANDWIDTH RESOLUTION FRAME-RATE TYPE DEFAULT AUTOSELECT METHOD " +
-		"CODECS AUDIO URI GROUP-ID NAME LANGUAGE CHANNELS")
-	quotedAttributes = set("CODECS AUDIO URI GROUP-ID NAME LANGUAGE CHANNELS")
+		"CODECS AUDIO SUBTITLES URI GROUP-ID NAME LANGUAGE CHANNELS FORCED CHARACTERISTICS")
+	quotedAttributes = set("CODECS AUDIO SUBTITLES URI GROUP-ID NAME LANGUAGE CHANNELS CHARACTERISTICS")
 )
 
 func set(names string) map[string]bool {

@@ -57,13 +57,14 @@ var Rules = []Rule{
 	{"10.4", Warning, "objects have the recommended media types"},
 
 	{"RFC 4", Error, "a playlist can be read by a strict parser"},
+	{"RFC 3.5", Error, "a segment of subtitles has the cues that are shown in its time, and says how it is counted"},
 	{"RFC 4.1", Error, "a playlist starts with EXTM3U, is UTF-8 without a byte order mark, and has valid URIs"},
 	{"RFC 4.2", Error, "attribute lists follow the grammar, each name once"},
 	{"RFC 4.3.1.2", Error, "EXT-X-VERSION is there and covers what the playlist uses"},
 	{"RFC 4.3.2.2", Error, "a byte range lies within its object"},
 	{"RFC 4.3.3.1", Error, "each EXTINF, rounded, is at most the target duration"},
 	{"RFC 4.3.3.4", Error, "a VOD playlist ends with EXT-X-ENDLIST"},
-	{"RFC 4.3.4.1", Error, "renditions have TYPE, GROUP-ID and NAME; names are unique in a group, at most one is the default"},
+	{"RFC 4.3.4.1", Error, "renditions have TYPE, GROUP-ID and NAME, and subtitles a URI; names are unique in a group, at most one is the default"},
 	{"RFC 4.3.4.2", Error, "what is said of a variant is so: CODECS, RESOLUTION, FRAME-RATE, its groups"},
 	{"RFC 6.2.1", Error, "what a playlist names is there"},
 	{"RFC 6.2.4", Error, "all variants show the same content: as many pictures"},
@@ -71,9 +72,12 @@ var Rules = []Rule{
 	{"ISO 14496-12", Error, "init segments and segments can be read, and belong together"},
 	{"H.264 A.3", Error, "the level allows the size and the rate of the picture"},
 
+	{"WebVTT 4", Error, "subtitles are WebVTT: UTF-8, cues in the order of their starts that end after they start"},
+
 	{"W start", Error, "decoding and showing start at 0"},
 	{"W closed", Error, "GOPs are closed: no picture is shown before its IDR picture, or after the next one"},
 	{"W once", Error, "no segment is listed twice"},
+	{"W texts", Warning, "all variants go with the same subtitles"},
 	{"W cache", Warning, "media may be cached for an hour at least, playlists not for ever"},
 	{"W read", Error, "the segments can be looked into"},
 }

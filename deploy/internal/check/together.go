@@ -46,6 +46,7 @@ func (c *checker) judgeMaster(t *tree) {
 	}
 	c.judgeShapes(m)
 	c.judgeGroups(m)
+	c.judgeSubtitles(m)
 }
 
 func (c *checker) wantAttributes(t tag, where string, rules map[string]string) {
@@ -166,7 +167,12 @@ func (c *checker) judgeVariant(t *tree, v tag, l *list) {
 		c.find("9.5", v.uri, "sound in an EXT-X-MEDIA of its own", "it in the picture's segments")
 		return
 	}
-	peak, average = peak+soundPeak, average+soundAverage
+	var textPeak, textAverage float64
+	for _, s := range t.subtitles(v) {
+		p, m := s.bandwidth()
+		textPeak, textAverage = max(textPeak, p), max(textAverage, m)
+	}
+	peak, average = peak+soundPeak+textPeak, average+soundAverage+textAverage
 	c.judgeSaid(v, l, codecs)
 	if said, _ := l.rate(); math.Abs(v.number("FRAME-RATE")-said) > 0.002 {
 		c.find("RFC 4.3.4.2", v.uri, fmt.Sprintf("FRAME-RATE=%.3f, as the samples last", said), "%.3f", v.number("FRAME-RATE"))
@@ -309,6 +315,7 @@ func (c *checker) judgeLengths(t *tree) {
 			c.find("8.7", l.name, fmt.Sprintf("%.3f s, as %s lasts", b, first.name), "%.3f s", a)
 		}
 	}
+	c.judgeTextLengths(t, first)
 }
 
 // length is how long the samples of a rendition last, in seconds.

@@ -296,6 +296,7 @@ func (v *video) write(t *testing.T) site {
 		}
 	}
 	soundPeak, soundAverage := rates(pieces["sound"], v.target)
+	textPeak, textAverage := rates(v.subtitles(s), v.target)
 	for _, r := range v.renditions {
 		if !r.video() {
 			continue
@@ -311,7 +312,7 @@ func (v *video) write(t *testing.T) site {
 		peak, average := rates(pieces[r.name], v.target)
 		rate := float64(r.timescale()) / float64(r.fragments[0].samples[0].Dur)
 		fmt.Fprintf(&variants, "#EXT-X-STREAM-INF:BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,CODECS=\"%s,mp4a.40.2\",RESOLUTION=%dx%d,FRAME-RATE=%.3f,"+
-			"AUDIO=\"sound\",CLOSED-CAPTIONS=NONE\n%s/playlist.m3u8\n", peak+soundPeak, average+soundAverage, codecs, sps.Width, sps.Height, rate, r.name)
+			"AUDIO=\"sound\",SUBTITLES=\"subs\",CLOSED-CAPTIONS=NONE\n%s/playlist.m3u8\n", peak+soundPeak+textPeak, average+soundAverage+textAverage, codecs, sps.Width, sps.Height, rate, r.name)
 		var keys []piece
 		for _, p := range pieces[r.name] {
 			for _, f := range p.frames {
@@ -325,8 +326,36 @@ func (v *video) write(t *testing.T) site {
 	}
 	put("master.m3u8", "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n"+
 		"#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"sound\",NAME=\"Default\",LANGUAGE=\"und\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"sound/playlist.m3u8\"\n"+
+		"#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"subs\",NAME=\"English\",LANGUAGE=\"en\",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI=\"subs/playlist.m3u8\"\n"+
 		variants.String()+trick.String())
 	return s
+}
+
+// subtitles writes subtitles in segments as long as those of the first picture, and returns them.
+func (v *video) subtitles(s site) []piece {
+	cues := []struct {
+		start, end float64
+		text       string
+	}{
+		{1, 3, "00:00:01.000 --> 00:00:03.000 line:0\n<i>one</i>\n"},
+		{9, 13.5, "00:00:09.000 --> 00:00:13.500\ntwo\n"},
+	}
+	list := fmt.Sprintf("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:%d\n", v.target)
+	pieces, at := v.renditions[0].pieces(v.t, v.cuts), 0.0
+	for i, p := range pieces {
+		vtt := "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n"
+		for _, c := range cues {
+			if c.start < at+p.seconds && c.end > at {
+				vtt += "\n" + c.text
+			}
+		}
+		name := fmt.Sprintf("segment_%d.vtt", i)
+		s["videos/v/hls/subs/"+name] = object(vtt, "text/vtt")
+		list += fmt.Sprintf("#EXTINF:%.6f,\n%s\n", p.seconds, name)
+		pieces[i].data, at = []byte(vtt), at+p.seconds
+	}
+	s["videos/v/hls/subs/playlist.m3u8"] = object(list+"#EXT-X-ENDLIST\n", playlistType)
+	return pieces
 }
 
 // spsOf is the parameter set as it stands in the init segment.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -72,11 +73,11 @@ func parse(key string, body []byte) (playlist, error) {
 		}
 	case *m3u8.MediaPlaylist:
 		l.media = media{target: targetDuration(body), sequence: p.SeqNo, closed: p.Closed}
-		switch images := bytes.Contains(body, []byte("#EXT-X-IMAGES-ONLY")); {
+		switch {
 		case p.Map != nil:
 			l.media.init = p.Map.URI
 			name(p.Map.URI)
-		case !images:
+		case !bytes.Contains(body, []byte("#EXT-X-IMAGES-ONLY")) && !isText(p):
 			return l, errors.New("it has no EXT-X-MAP")
 		}
 		for i, s := range p.GetAllSegments() {
@@ -96,7 +97,12 @@ func parse(key string, body []byte) (playlist, error) {
 	return l, nil
 }
 
-// parseMPD reads an MPD whose representations list their segments.
+// isText tells whether a media playlist is one of subtitles, which have no init segment.
+func isText(p *m3u8.MediaPlaylist) bool {
+	return !slices.ContainsFunc(p.GetAllSegments(), func(s *m3u8.MediaSegment) bool { return !strings.HasSuffix(s.URI, ".vtt") })
+}
+
+// parseMPD reads an MPD whose representations list their segments, but for subtitles, of which each is one file.
 func parseMPD(key string, body []byte) (playlist, error) {
 	l := playlist{mpd: true}
 	read, err := mpd.MPDFromBytes(body)
@@ -106,6 +112,10 @@ func parseMPD(key string, body []byte) (playlist, error) {
 	for _, period := range read.Periods {
 		for _, set := range period.AdaptationSets {
 			for _, r := range set.Representations {
+				if set.ContentType == "text" && len(r.BaseURLs) == 1 {
+					l.names = append(l.names, path.Join(path.Dir(key), string(r.BaseURLs[0].Value)))
+					continue
+				}
 				if len(r.BaseURLs) != 1 || r.SegmentList == nil || r.SegmentList.Initialization == nil {
 					return l, fmt.Errorf("representation %s lists no segments", r.Id)
 				}

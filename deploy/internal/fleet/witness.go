@@ -88,8 +88,8 @@ func NewWitness(videoID string) *Witness {
 
 // outcomes are the records of finished tasks, writtenOnce all objects that never change.
 var (
-	outcomes    = regexp.MustCompile(`^work/[^/]+/[^/]+/((chunk|audio)_\w+|poster|storyboard)\.json$`)
-	writtenOnce = regexp.MustCompile(`^work/[^/]+/[^/]+/(plan|(chunk|audio)_\w+|poster|storyboard)\.json$|\.(mp4|m4s)$|/segment_\w+\.jpg$`)
+	outcomes    = regexp.MustCompile(`^work/[^/]+/[^/]+/((chunk|audio)_\w+|poster|storyboard|subtitles)\.json$`)
+	writtenOnce = regexp.MustCompile(`^work/[^/]+/[^/]+/(plan|(chunk|audio)_\w+|poster|storyboard|subtitles)\.json$|\.(mp4|m4s)$|/segment_\w+\.(jpg|vtt)$|/track_\w+\.vtt$`)
 )
 
 // Doom tells the witness that the video is about to be deleted: from now on its objects may be gone.

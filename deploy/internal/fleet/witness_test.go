@@ -213,14 +213,19 @@ func TestWitnessKnowsWhenAVideoIsWhole(t *testing.T) {
 	w := fleet.NewWitness("v")
 	stray := "videos/v/hls/180p/segment_0_b.m4s"
 	const sheet, images = "videos/v/storyboard/segment_0_a.jpg", "videos/v/storyboard/playlist.m3u8"
-	all := objects(2, mediaKey, masterKey, mpdKey, stray, sheet, images)
+	const text, track, texts = "videos/v/hls/subs_en/segment_0_a.vtt", "videos/v/hls/subs_en/track_a.vtt", "videos/v/hls/subs_en/playlist.m3u8"
+	all := objects(2, mediaKey, masterKey, mpdKey, stray, sheet, images, text, track, texts)
 	w.Objects(epoch, all)
 	if w.Complete() == "" {
 		t.Error("nothing was read, and it is complete")
 	}
 	w.Playlist(images, "1", []byte("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:9\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-IMAGES-ONLY\n"+
 		"#EXT-X-TILES:RESOLUTION=160x90,LAYOUT=9x1,DURATION=1\n#EXTINF:9.000000,\nsegment_0_a.jpg\n#EXT-X-ENDLIST\n"), all)
-	w.Playlist(masterKey, "1", []byte(master+"#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI=\"../storyboard/playlist.m3u8\"\n"), all)
+	w.Playlist(texts, "1", []byte("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:9\n#EXT-X-PLAYLIST-TYPE:VOD\n"+
+		"#EXTINF:9.000000,\nsegment_0_a.vtt\n#EXT-X-ENDLIST\n"), all)
+	subtitled := strings.Replace(master, "RESOLUTION", `SUBTITLES="subs",RESOLUTION`, 1) +
+		`#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="English",LANGUAGE="en",URI="subs_en/playlist.m3u8"` + "\n"
+	w.Playlist(masterKey, "1", []byte(subtitled+"#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI=\"../storyboard/playlist.m3u8\"\n"), all)
 	w.Playlist(mediaKey, "1", []byte(media(2, false)), all)
 	if got := w.Complete(); !strings.Contains(got, "has no end") {
 		t.Errorf("without an end: %q", got)
@@ -229,7 +234,8 @@ func TestWitnessKnowsWhenAVideoIsWhole(t *testing.T) {
 	if got := w.Complete(); !strings.Contains(got, "0 MPDs") {
 		t.Errorf("with an end: %q", got)
 	}
-	w.Playlist(mpdKey, "1", []byte(description(2)), all)
+	w.Playlist(mpdKey, "1", []byte(strings.Replace(description(2), "</Period>", `<AdaptationSet contentType="text"><Representation id="subs_en">`+
+		`<BaseURL>../hls/subs_en/track_a.vtt</BaseURL></Representation></AdaptationSet></Period>`, 1)), all)
 	for _, key := range []string{"videos/v/manifest.json", "videos/v/poster.jpg", "videos/v/storyboard/storyboard.vtt"} {
 		if got := w.Complete(); got != "there is no "+key {
 			t.Errorf("without %s: %q", key, got)
@@ -244,9 +250,10 @@ func TestWitnessKnowsWhenAVideoIsWhole(t *testing.T) {
 		t.Errorf("unreferenced: %v", left)
 	}
 	want := map[string]string{
-		"hls/master.m3u8":          " hls/180p/playlist.m3u8 storyboard/playlist.m3u8",
-		"hls/180p/playlist.m3u8":   "init_a.mp4 6.000 6.000",
-		"storyboard/playlist.m3u8": " 9.000",
+		"hls/master.m3u8":           " hls/180p/playlist.m3u8 hls/subs_en/playlist.m3u8 storyboard/playlist.m3u8",
+		"hls/subs_en/playlist.m3u8": " 9.000",
+		"hls/180p/playlist.m3u8":    "init_a.mp4 6.000 6.000",
+		"storyboard/playlist.m3u8":  " 9.000",
 	}
 	if got := w.Shape(); !maps.Equal(got, want) {
 		t.Errorf("shape %v, want %v", got, want)

@@ -106,7 +106,10 @@ func transcode(ctx context.Context, file string) error {
 }
 
 // mint signs a token for the clip that lives so long.
-func mint(t *testing.T, life time.Duration) string {
+func mint(t *testing.T, life time.Duration) string { return mintFor(t, videoID, life) }
+
+// mintFor signs one for a video.
+func mintFor(t *testing.T, videoID string, life time.Duration) string {
 	t.Helper()
 	var jwk struct{ Kid, K string }
 	if err := json.Unmarshal([]byte(theWorld.weir.Cloud.TokenKey), &jwk); err != nil {

@@ -103,7 +103,7 @@ func TestCommandTellsHowManyPassed(t *testing.T) {
 	if last := lines[len(lines)-1]; !strings.HasPrefix(last, `RESULT {"checks":1`) || !strings.HasSuffix(last, `,"failed":0}`) {
 		t.Errorf("the last line is %s", last)
 	}
-	if !strings.HasPrefix(lines[0], "Objects are served as what their names say ") || !strings.HasSuffix(lines[0], " 12 of  12") {
+	if !strings.HasPrefix(lines[0], "Objects are served as what their names say ") || !strings.HasSuffix(lines[0], " 14 of  14") {
 		t.Errorf("the first line is %s", lines[0])
 	}
 }

@@ -54,8 +54,8 @@ func mediaType(extension string) string {
 	return "application/octet-stream"
 }
 
-// ClassOf gives the class of the object with this key. Init and media segments carry a hash of their content
-// in their names, so caches may keep them for ever; everything else may be written again under its name and
+// ClassOf gives the class of the object with this key. Init and media segments, and whole tracks of subtitles, carry a hash of
+// their content in their names, so caches may keep them for ever; everything else may be written again under its name and
 // is asked for after a minute.
 func ClassOf(key string) Class {
 	name := key[strings.LastIndexByte(key, '/')+1:]
@@ -74,7 +74,7 @@ func ClassOf(key string) Class {
 	}
 	class.Text = class.Format != playlist.None || extension == "vtt" || extension == "json"
 	class.Thumbnail = strings.HasPrefix(class.Type, "image/") || class.Format == playlist.Storyboard
-	if strings.HasPrefix(name, "init_") || strings.HasPrefix(name, "segment_") {
+	if strings.HasPrefix(name, "init_") || strings.HasPrefix(name, "segment_") || strings.HasPrefix(name, "track_") {
 		class.MaxAge, class.Immutable = year, true
 	}
 	return class

@@ -120,19 +120,20 @@ func FuzzKeyIsPlain(f *testing.F) {
 func TestClassOf(t *testing.T) {
 	const year = 31536000
 	for name, want := range map[string]object.Class{
-		"hls/720p/init_0a.mp4":       {Type: "video/mp4", MaxAge: year, Immutable: true},
-		"hls/720p/segment_12_0a.m4s": {Type: "video/iso.segment", MaxAge: year, Immutable: true},
-		"subtitles/en/segment_1.vtt": {Type: "text/vtt", Text: true, MaxAge: year, Immutable: true},
-		"hls/720p/playlist.m3u8":     {Type: "application/vnd.apple.mpegurl", Text: true, MaxAge: 60, Format: playlist.HLS},
-		"dash/manifest.mpd":          {Type: "application/dash+xml", Text: true, MaxAge: 60, Format: playlist.DASH},
-		"manifest.json":              {Type: "application/json", Text: true, MaxAge: 60},
-		"storyboard/storyboard.vtt":  {Type: "text/vtt", Text: true, MaxAge: 60, Format: playlist.Storyboard, Thumbnail: true},
-		"captions/en.vtt":            {Type: "text/vtt", Text: true, MaxAge: 60},
-		"poster.jpg":                 {Type: "image/jpeg", MaxAge: 60, Thumbnail: true},
-		"download.mp4":               {Type: "video/mp4", MaxAge: 60},
-		"page.html":                  {Type: "application/octet-stream", MaxAge: 60},
-		"m3u8":                       {Type: "application/octet-stream", MaxAge: 60},
-		"init_folder/x":              {Type: "application/octet-stream", MaxAge: 60},
+		"hls/720p/init_0a.mp4":         {Type: "video/mp4", MaxAge: year, Immutable: true},
+		"hls/720p/segment_12_0a.m4s":   {Type: "video/iso.segment", MaxAge: year, Immutable: true},
+		"hls/subs_en/segment_1_0a.vtt": {Type: "text/vtt", Text: true, MaxAge: year, Immutable: true},
+		"hls/subs_en/track_0a.vtt":     {Type: "text/vtt", Text: true, MaxAge: year, Immutable: true},
+		"hls/720p/playlist.m3u8":       {Type: "application/vnd.apple.mpegurl", Text: true, MaxAge: 60, Format: playlist.HLS},
+		"dash/manifest.mpd":            {Type: "application/dash+xml", Text: true, MaxAge: 60, Format: playlist.DASH},
+		"manifest.json":                {Type: "application/json", Text: true, MaxAge: 60},
+		"storyboard/storyboard.vtt":    {Type: "text/vtt", Text: true, MaxAge: 60, Format: playlist.Storyboard, Thumbnail: true},
+		"captions/en.vtt":              {Type: "text/vtt", Text: true, MaxAge: 60},
+		"poster.jpg":                   {Type: "image/jpeg", MaxAge: 60, Thumbnail: true},
+		"download.mp4":                 {Type: "video/mp4", MaxAge: 60},
+		"page.html":                    {Type: "application/octet-stream", MaxAge: 60},
+		"m3u8":                         {Type: "application/octet-stream", MaxAge: 60},
+		"init_folder/x":                {Type: "application/octet-stream", MaxAge: 60},
 	} {
 		if got := object.ClassOf("videos/abc/" + name); got != want {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)

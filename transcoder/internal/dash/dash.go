@@ -35,8 +35,8 @@ const (
 )
 
 // MPD writes the MPD of a video that is there in whole, as dash/manifest.mpd in the video's folder. The rungs of the plan are one
-// adaptation set, highest first, and the bit rates of its sound another.
-func MPD(p plan.Plan, renditions []media.Rendition) ([]byte, error) {
+// adaptation set, highest first, and the bit rates of its sound another; then each of its subtitles has one.
+func MPD(p plan.Plan, renditions []media.Rendition, texts ...media.TextRendition) ([]byte, error) {
 	rate := frameRate(p.Source.Video.Rate)
 	picture := newSet("video", mpd.MIME_TYPE_VIDEO_MP4)
 	picture.MaxFrameRate = rate
@@ -68,6 +68,7 @@ func MPD(p plan.Plan, renditions []media.Rendition) ([]byte, error) {
 	if len(p.Audio) == 0 {
 		sets = sets[:1]
 	}
+	sets = append(sets, textSets(p, texts)...)
 	for i, s := range sets {
 		s.Id = mpd.Ptr(uint32(i + 1))
 	}
@@ -102,7 +103,7 @@ type (
 	}
 	representation struct {
 		*mpd.RepresentationType
-		SegmentList segmentList
+		SegmentList *segmentList // nil where the representation is one file
 	}
 	segmentList struct {
 		Initialization mpd.URLType
@@ -146,7 +147,7 @@ func (w *writer) add(set *adaptationSet, name string) (*representation, error) {
 		RepresentationType: &mpd.RepresentationType{
 			Id: r.Name, Bandwidth: uint32(peak), BaseURLs: []*mpd.BaseURLType{mpd.NewBaseURL(folder + r.Name + "/")},
 		},
-		SegmentList: segmentList{Initialization: mpd.URLType{SourceURL: mpd.AnyURI(r.Init)}},
+		SegmentList: &segmentList{Initialization: mpd.URLType{SourceURL: mpd.AnyURI(r.Init)}},
 	}
 	out.Codecs = r.Codecs
 	for _, s := range r.Segments {

@@ -49,7 +49,9 @@ func Media(r media.Rendition, target int, kind Kind) ([]byte, error) {
 	if kind == VOD {
 		p.MediaType, p.StartTime = m3u8.VOD, 0
 	}
-	p.SetDefaultMap(r.Init, 0, 0)
+	if r.Init != "" { // text has none
+		p.SetDefaultMap(r.Init, 0, 0)
+	}
 	for _, s := range r.Segments {
 		if err := p.Append(s.Name, r.Seconds(s.Ticks), ""); err != nil {
 			return nil, fmt.Errorf("write the playlist of %s: %w", r.Name, err)
@@ -69,8 +71,11 @@ const firstRate = 2_000_000
 // Master writes the multivariant playlist: a variant for each rung of the plan, with the audio rendition that goes with it.
 // First comes the one whose rate is nearest to [firstRate], then the others, highest first. playlist and iframes are the
 // names of the media and I-frame playlists in the renditions' folders. As long as the media playlists grow, the bandwidths are
-// the upper bounds of what may come, and there are no I-frame playlists; then they are measured.
-func Master(p plan.Plan, renditions []media.Rendition, playlist, iframes string, kind Kind) ([]byte, error) {
+// the upper bounds of what may come, and there are no I-frame playlists; then they are measured. Each variant goes with all
+// subtitles of the plan that were made, of which there may be none.
+func Master(
+	p plan.Plan, renditions []media.Rendition, playlist, iframes string, kind Kind, texts ...media.TextRendition,
+) ([]byte, error) {
 	byName := make(map[string]media.Rendition, len(renditions))
 	for _, r := range renditions {
 		byName[r.Name] = r
@@ -122,6 +127,7 @@ func Master(p plan.Plan, renditions []media.Rendition, playlist, iframes string,
 			}})
 		}
 	}
+	addSubtitles(p, variants, texts, playlist)
 	for _, v := range append(startFirst(variants), trick...) {
 		master.Append(v.URI, nil, v.VariantParams)
 	}

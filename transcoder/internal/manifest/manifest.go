@@ -35,6 +35,7 @@ type Manifest struct {
 	Playlists   Playlists   `json:"playlists"`
 	Pictures    Pictures    `json:"pictures,omitzero"`
 	Renditions  []Rendition `json:"renditions"` // the pictures, highest first, then the sounds
+	Subtitles   []Subtitle  `json:"subtitles,omitempty"`
 }
 
 // Timings say how long it took, in seconds from when the request was accepted.
@@ -50,6 +51,8 @@ type Source struct {
 	Duration  float64      `json:"duration_s"` // from the first picture or sound to the last
 	Video     SourceVideo  `json:"video"`
 	Audio     *SourceAudio `json:"audio,omitempty"`
+	// Subtitles are all that it has. Those without a rendition were left out: they are pictures, or cannot be read.
+	Subtitles []SourceSubtitle `json:"subtitles,omitempty"`
 }
 
 // SourceVideo is its picture as a viewer sees it: after rotation, with square pixels.
@@ -117,7 +120,9 @@ type Rendition struct {
 }
 
 // Make writes the manifest of a video that is there in whole. now is when the last of the video was there.
-func Make(j job.Job, p plan.Plan, renditions []media.Rendition, paths Paths, e Encoder, now time.Time) ([]byte, error) {
+func Make(
+	j job.Job, p plan.Plan, renditions []media.Rendition, paths Paths, e Encoder, now time.Time, texts ...media.TextRendition,
+) ([]byte, error) {
 	m := Manifest{
 		Schema: Schema, VideoID: j.VideoID, Version: j.Version,
 		CreatedAt: j.CreatedAt, PlayableAt: j.PlayableAt, ProcessedAt: now,
@@ -152,6 +157,7 @@ func Make(j job.Job, p plan.Plan, renditions []media.Rendition, paths Paths, e E
 		m.Duration = max(m.Duration, out.Duration)
 		m.Renditions = append(m.Renditions, out)
 	}
+	m.addSubtitles(p, texts, paths)
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write the manifest: %w", err)

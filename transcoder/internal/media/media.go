@@ -14,6 +14,8 @@ type Source struct {
 	Jumps bool   `json:"jumps,omitempty"`
 	Video Video  `json:"video"`
 	Audio *Audio `json:"audio,omitempty"` // nil where the source has none
+	// Subtitles are all that it has, those as well that are no text.
+	Subtitles []Subtitle `json:"subtitles,omitempty"`
 }
 
 // Video is the source's video track as a viewer sees it.

@@ -50,6 +50,9 @@ type Plan struct {
 	// which is playable soon; then they become longer.
 	Chunks []Chunk `json:"chunks"`
 
+	// Subtitles are those that are published; none in plans that were made before they were.
+	Subtitles []Subtitle `json:"subtitles,omitempty"`
+
 	// Poster and Storyboard are nil in plans that were made before there were any.
 	Poster     *Poster     `json:"poster,omitempty"`
 	Storyboard *Storyboard `json:"storyboard,omitempty"`
@@ -94,6 +97,7 @@ func Make(key, etag string, size int64, source media.Source, ladder Ladder) Plan
 		GOP:    max(rate.Frames(gopSeconds), 1),
 	}
 	p.Video, p.Audio = ladder.fit(source)
+	p.Subtitles = subtitles(source)
 	p.Chunks = p.cut()
 	return p
 }
@@ -184,6 +188,7 @@ type Task struct {
 	Chunks []Chunk
 	Sound  bool
 	Still  bool // a task for a picture: the poster or the storyboard, and no chunk
+	Text   bool // the task for the subtitles, and no chunk
 	// Weight is the task's share of the job, for progress; the weights of a plan's tasks sum up to 1.
 	Weight float64
 }
@@ -209,6 +214,7 @@ func (p Plan) Tasks() []Task {
 		tasks = append(tasks, Task{ID: PictureOf(c), Chunks: p.Chunks[i : i+1], Weight: video * float64(c.End-c.First) / frames})
 		if i == 0 {
 			tasks = append(tasks, p.stillTasks()...)
+			tasks = append(tasks, p.subtitleTasks()...)
 		}
 	}
 	return tasks
@@ -217,9 +223,10 @@ func (p Plan) Tasks() []Task {
 // First tells whether the video becomes playable with the task.
 func (t Task) First() bool { return len(t.Chunks) > 0 && t.Chunks[0].Number == 0 }
 
-// Outcomes names the task's results, each of which is committed as soon as it is there: one a chunk, or one for a picture.
+// Outcomes names the task's results, each of which is committed as soon as it is there: one a chunk, or one for a picture
+// or the subtitles.
 func (t Task) Outcomes() []string {
-	if t.Still {
+	if t.Still || t.Text {
 		return []string{t.ID}
 	}
 	var names []string

@@ -129,6 +129,11 @@ type stream struct {
 	Disposition struct {
 		Default         int `json:"default"`
 		AttachedPicture int `json:"attached_pic"`
+		Forced          int `json:"forced"`
+		HearingImpaired int `json:"hearing_impaired"`
+		Captions        int `json:"captions"`
+		Descriptions    int `json:"descriptions"`
+		Metadata        int `json:"metadata"`
 	} `json:"disposition"`
 	SideData []struct {
 		Rotation float64 `json:"rotation"`
@@ -136,6 +141,7 @@ type stream struct {
 	Tags struct {
 		Language string `json:"language"`
 		Alpha    string `json:"alpha_mode"` // of WebM: the picture's transparency is beside it
+		Title    string `json:"title"`
 	} `json:"tags"`
 }
 
@@ -215,6 +221,7 @@ func (r report) source(demuxer string) (media.Source, error) {
 	if audio != nil {
 		out.Audio = &media.Audio{Index: audio.Index, Codec: audio.CodecName, Channels: audio.Channels, Language: audio.language()}
 	}
+	out.Subtitles = r.subtitles()
 	return out, nil
 }
 

@@ -209,11 +209,18 @@ func (t Tree) replace(ctx context.Context, key string, data []byte, m r2.Meta, w
 }
 
 // Sweep removes all media and playlists that the master playlist does not lead to: what attempts left behind that lost a race,
-// and versions that were replaced. The MPD leads to nothing else.
+// and versions that were replaced. The MPD leads to the same, and to the subtitles' files.
 func (t Tree) Sweep(ctx context.Context) error {
 	keep, err := t.reachable(ctx)
 	if err != nil {
 		return fmt.Errorf("sweep the tree: %w", err)
+	}
+	texts, err := t.textTracks(ctx)
+	if err != nil {
+		return fmt.Errorf("sweep the tree: %w", err)
+	}
+	for _, key := range texts {
+		keep[key] = true
 	}
 	doomed := func(key string) bool { return !keep[key] && key != StoryboardKey(t.videoID) }
 	return errors.Join(t.remove(ctx, t.key(), doomed), t.remove(ctx, t.prefix()+storyboardFolder, doomed))

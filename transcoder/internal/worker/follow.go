@@ -31,9 +31,9 @@ const (
 	lastPercent = 99
 )
 
-// follow has the plan's tasks done, by whichever nodes, and returns the renditions that they make together, and the poster and
-// the sheets as one outcome. It follows the outcomes in the bucket; signals only say when to look. As soon as the first chunk is
-// there, it is shown, and so is whatever comes next in time.
+// follow has the plan's tasks done, by whichever nodes, and returns the renditions that they make together, and the poster, the
+// sheets and the subtitles as one outcome. It follows the outcomes in the bucket; signals only say when to look. As soon as the
+// first chunk is there, it is shown, and so is whatever comes next in time.
 func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) (renditions []media.Rendition, stills outcome, err error) {
 	f := &follower{
 		Worker: w, job: j, plan: p, tasks: p.Tasks(),
@@ -98,7 +98,9 @@ func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) (renditions
 	case <-time.After(f.grown.Add(growInterval).Sub(w.Now())):
 	}
 	renditions, err = join(p, f.done, len(p.Chunks))
-	stills = outcome{Poster: f.done[plan.PosterTask].Poster, Sheets: f.done[plan.StoryboardTask].Sheets}
+	stills = outcome{
+		Poster: f.done[plan.PosterTask].Poster, Sheets: f.done[plan.StoryboardTask].Sheets, Texts: f.done[plan.SubtitlesTask].Texts,
+	}
 	return renditions, stills, err
 }
 
@@ -216,11 +218,11 @@ func (f *follower) send(ctx context.Context) error {
 	return nil
 }
 
-// early tells whether a task is not to be begun yet: the poster must not keep the video from being playable, and the storyboard
-// is made of all chunks.
+// early tells whether a task is not to be begun yet: the poster and the subtitles must not keep the video from being playable,
+// and the storyboard is made of all chunks.
 func (f *follower) early(t plan.Task) bool {
 	switch t.ID {
-	case plan.PosterTask:
+	case plan.PosterTask, plan.SubtitlesTask:
 		return f.ready() == 0
 	case plan.StoryboardTask:
 		return f.ready() < len(f.plan.Chunks)
@@ -305,7 +307,7 @@ func (f *follower) record(ctx context.Context) error {
 func (f *follower) finished() float64 {
 	seconds := 0.0
 	for _, t := range f.tasks {
-		if !t.Sound && !t.Still {
+		if !t.Sound && !t.Still && !t.Text {
 			seconds += f.share(t) * f.plan.Source.Video.Rate.Seconds(t.Chunks[0].End-t.Chunks[0].First)
 		}
 	}

@@ -15,7 +15,8 @@ import (
 )
 
 // grow shows what there is of the renditions so far. With the first segments of all of them the master playlist appears:
-// the video is playable. It returns the record as it is then.
+// the video is playable. The subtitles come with the last master playlist alone: nobody has to wait for them, and who began
+// before goes on as he did. It returns the record as it is then.
 func (w *Worker) grow(ctx context.Context, j job.Job, p plan.Plan, renditions []media.Rendition) (job.Job, error) {
 	tree := publish.NewTree(w.Bucket, j.VideoID)
 	playlists, err := mediaPlaylists(p, renditions, hls.Event)
@@ -52,7 +53,10 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 	if err != nil {
 		return job.Result{}, err
 	}
-	master, err := hls.Master(p, renditions, publish.PlaylistName(j.Version), publish.IFramesName(j.Version), hls.VOD)
+	if err := addTexts(playlists, p, stills.Texts); err != nil {
+		return job.Result{}, err
+	}
+	master, err := hls.Master(p, renditions, publish.PlaylistName(j.Version), publish.IFramesName(j.Version), hls.VOD, stills.Texts...)
 	if err != nil {
 		return job.Result{}, err
 	}
@@ -77,7 +81,7 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 	if err := w.illustrate(ctx, j, p, stills, &result); err != nil {
 		return job.Result{}, err
 	}
-	if err := w.conclude(ctx, tree, j, p, renditions); err != nil {
+	if err := w.conclude(ctx, tree, j, p, renditions, stills.Texts); err != nil {
 		return job.Result{}, err
 	}
 	if !j.Replaces() { // who watches the version before goes on doing so
@@ -90,8 +94,10 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 }
 
 // conclude writes the MPD and the manifest, which are of the whole video.
-func (w *Worker) conclude(ctx context.Context, tree publish.Tree, j job.Job, p plan.Plan, renditions []media.Rendition) error {
-	mpd, err := dash.MPD(p, renditions)
+func (w *Worker) conclude(
+	ctx context.Context, tree publish.Tree, j job.Job, p plan.Plan, renditions []media.Rendition, texts []media.TextRendition,
+) error {
+	mpd, err := dash.MPD(p, renditions, texts...)
 	if err != nil {
 		return err
 	}
@@ -114,7 +120,7 @@ func (w *Worker) conclude(ctx context.Context, tree publish.Tree, j job.Job, p p
 		paths.Pictures.Storyboard, paths.Pictures.Images = publish.StoryboardPath, publish.ImagesPath(j.Version)
 	}
 	encoder := manifest.Encoder{Name: encode.VideoEncoder, Preset: w.Encoder.Preset, CRF: encode.CRF}
-	data, err := manifest.Make(j, p, renditions, paths, encoder, w.Now().UTC())
+	data, err := manifest.Make(j, p, renditions, paths, encoder, w.Now().UTC(), texts...)
 	if err != nil {
 		return err
 	}

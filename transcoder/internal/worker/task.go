@@ -29,14 +29,16 @@ type taskMessage struct {
 	Task string `json:"task"`
 }
 
-// outcome is the record of a chunk's picture or sound, of the poster or of the storyboard: what was made, or why it cannot be
-// done.
+// outcome is the record of a chunk's picture or sound, of the poster, of the storyboard or of the subtitles: what was made, or
+// why it cannot be done.
 type outcome struct {
 	Renditions []media.Rendition `json:"renditions,omitempty"`
 	Tiles      string            `json:"tiles,omitempty"`  // the key of the tiles that a chunk's picture gave, side by side
 	Poster     string            `json:"poster,omitempty"` // its key until it is published
 	Sheets     []media.Sheet     `json:"sheets,omitempty"`
-	Failure    *job.Failure      `json:"error,omitempty"`
+	// Texts are the subtitles that were made; those that could not be are left out.
+	Texts   []media.TextRendition `json:"texts,omitempty"`
+	Failure *job.Failure          `json:"error,omitempty"`
 }
 
 // RunTask handles a message of the lanes of tasks: it does what is left of one task and commits the outcomes.
@@ -82,6 +84,8 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 		err = &job.Failure{Code: job.Internal, Message: "The transcoder itself ended again and again while it worked on the video; its log says why. Post the request again when that is mended."}
 	} else if task.Still {
 		err = w.picture(ctx, m, p, task)
+	} else if task.Text {
+		err = w.subtitles(ctx, m, p)
 	} else {
 		err = w.encode(ctx, m, p, left)
 	}
@@ -103,6 +107,9 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 		failure = &job.Failure{Code: job.Internal, Message: gaveUp}
 	}
 	log.Warn("a task failed for good", "error", err)
+	if task.Text { // the video is as good without
+		failure = nil
+	}
 	return w.commit(ctx, m.Ticket, left.Outcomes()[0], outcome{Failure: failure})
 }
 

@@ -212,7 +212,9 @@ func references(playlist string) []string {
 				}
 			}
 			if rest, ok := strings.CutPrefix(line, "<BaseURL>"); ok {
-				base, _, _ = strings.Cut(rest, "<")
+				if base, _, _ = strings.Cut(rest, "<"); strings.HasSuffix(base, ".vtt") { // a file of its own
+					uris = append(uris, base)
+				}
 			}
 			continue
 		}
