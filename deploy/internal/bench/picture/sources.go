@@ -10,7 +10,7 @@ import (
 type source struct {
 	name, what    string
 	picture       string // a graph of FFmpeg's, whose size, rate and seed are filled in
-	width, height int // in which it is painted
+	width, height int    // in which it is painted
 	length        time.Duration
 }
 
