@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/transcoder/internal/api"
+	"weir/transcoder/internal/encrypt"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/plan"
 	"weir/transcoder/internal/queue"
@@ -39,6 +40,7 @@ type Config struct {
 	Tasks               int
 	TaskMemory          int64
 	Sandbox             Sandbox
+	EncryptionKey       encrypt.Master
 }
 
 // Role is what a node does.
@@ -102,12 +104,13 @@ func loadConfig(getenv func(string) string) (Config, error) {
 			Dir:   v.text("SCRATCH_DIR", ""),
 			Bytes: parse(&v, "SCRATCH_BYTES", v.text("SCRATCH_BYTES", "2G"), parseBytes),
 		},
-		Ladder:     parse(&v, "LADDER", v.text("LADDER", plan.DefaultLadder), plan.ParseLadder),
-		Storyboard: parse(&v, "STORYBOARD", v.text("STORYBOARD", plan.DefaultStoryboard), plan.ParseStoryboard),
-		Preset:     parse(&v, "X264_PRESET", v.text("X264_PRESET", "veryfast"), parsePreset),
-		Tasks:      parse(&v, "TASKS", v.text("TASKS", strconv.Itoa(runtime.NumCPU())), parseTasks),
-		TaskMemory: parse(&v, "TASK_MEMORY", v.text("TASK_MEMORY", "8G"), parseBytes),
-		Sandbox:    parse(&v, "FFMPEG_SANDBOX", v.text("FFMPEG_SANDBOX", string(Required)), parseSandbox),
+		Ladder:        parse(&v, "LADDER", v.text("LADDER", plan.DefaultLadder), plan.ParseLadder),
+		Storyboard:    parse(&v, "STORYBOARD", v.text("STORYBOARD", plan.DefaultStoryboard), plan.ParseStoryboard),
+		Preset:        parse(&v, "X264_PRESET", v.text("X264_PRESET", "veryfast"), parsePreset),
+		Tasks:         parse(&v, "TASKS", v.text("TASKS", strconv.Itoa(runtime.NumCPU())), parseTasks),
+		TaskMemory:    parse(&v, "TASK_MEMORY", v.text("TASK_MEMORY", "8G"), parseBytes),
+		Sandbox:       parse(&v, "FFMPEG_SANDBOX", v.text("FFMPEG_SANDBOX", string(Required)), parseSandbox),
+		EncryptionKey: parse(&v, "ENCRYPTION_KEY", v.text("ENCRYPTION_KEY", ""), encrypt.ParseMaster),
 	}
 	if c.Role != All && c.Queue.URL == "" {
 		v.problems = append(v.problems, fmt.Errorf("ROLE=%s needs NATS_URL: a queue that nodes share", c.Role))

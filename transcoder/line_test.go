@@ -77,6 +77,7 @@ func environment(dir string) map[string]string {
 		"R2_ACCESS_KEY_ID": cloud.AccessKeyID, "R2_SECRET_ACCESS_KEY": cloud.SecretAccessKey,
 		"PUBLIC_URL":            cloud.URL,
 		"TOKEN_KEY":             cloud.TokenKey,
+		"ENCRYPTION_KEY":        cloud.EncryptionKey,
 		"WEBHOOK_SECRET":        webhookSecret,
 		"WEBHOOK_ALLOW_PRIVATE": "true",
 		"DATA_DIR":              dir,

@@ -80,7 +80,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	w := &worker.Worker{Log: log, Now: time.Now, Bucket: bucket, Catalog: jobs, Queue: lanes, Sender: sender, Ladder: config.Ladder, Storyboard: config.Storyboard}
+	w := &worker.Worker{Log: log, Now: time.Now, Bucket: bucket, Catalog: jobs, Queue: lanes, Sender: sender, Ladder: config.Ladder, Storyboard: config.Storyboard, EncryptionKey: config.EncryptionKey}
 	if config.Role != API {
 		if w.Tools, err = ffmpeg.Find(config.TaskMemory); err != nil {
 			return err
@@ -101,7 +101,8 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	if config.Role != Worker {
 		server = api.New(api.Config{
 			Log: log, Key: string(config.APIKey), Catalog: jobs, Dispatcher: w, Signals: lanes, Ready: ready,
-			Minter: api.Minter{Key: config.TokenKey, TTL: config.TokenTTL, PublicURL: config.PublicURL, Now: time.Now},
+			Encrypts: config.EncryptionKey.Known(),
+			Minter:   api.Minter{Key: config.TokenKey, TTL: config.TokenTTL, PublicURL: config.PublicURL, Now: time.Now},
 		})
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", config.Listen)

@@ -56,6 +56,7 @@ type Cloud struct {
 	AccessKeyID     string
 	SecretAccessKey string
 	TokenKey        string // the JWK that signs tokens the Worker accepts (JSON); TOKEN_KEYS of the Worker holds it
+	EncryptionKey   string // ENCRYPTION_KEY of the Worker, and of the transcoder
 
 	wrangler *child.Child
 	temp     string
@@ -109,8 +110,11 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 	}
 	keySet := `{"keys":[` + strings.Join(append([]string{c.TokenKey}, opts.TokenKeys...), ",") + `]}`
 	secrets := filepath.Join(temp, "secrets.env")
-	settings := map[string]string{"TOKEN_KEYS": keySet}
+	master := make([]byte, 32)
+	_, _ = rand.Read(master) // never fails
+	settings := map[string]string{"TOKEN_KEYS": keySet, "ENCRYPTION_KEY": base64.RawURLEncoding.EncodeToString(master)}
 	maps.Copy(settings, opts.Settings)
+	c.EncryptionKey = settings["ENCRYPTION_KEY"]
 	var lines strings.Builder
 	for name, value := range settings {
 		fmt.Fprintf(&lines, "%s='%s'\n", name, value)

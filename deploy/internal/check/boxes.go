@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/Eyevinn/mp4ff/aac"
 	"github.com/Eyevinn/mp4ff/avc"
@@ -43,11 +42,12 @@ type media struct {
 	name      string
 	bytes     int64
 	fragments []fragment
+	stream    *stream // nil of MP4
 }
 
-// fragment is a moof and its mdat.
+// fragment is a moof and its mdat; in a transport stream, the packets from an IDR picture to the next.
 type fragment struct {
-	offset   int64 // of the moof in the segment
+	offset   int64 // of the moof, or the first packet, in the segment
 	firstEnd int64 // where the first sample ends
 	time     uint64
 	samples  []sample
@@ -120,11 +120,7 @@ func parseInit(data []byte) (t *track, err error) {
 		if t.sps, err = avc.ParseSPSNALUnit(config.SPSnalus[0], true); err != nil {
 			return nil, err
 		}
-		t.codecs = strings.ToLower(avc.CodecString(t.entry, t.sps))
-		t.width, t.height = int(t.sps.Width), int(t.sps.Height)
-		if v := t.sps.VUI; v != nil && v.SampleAspectRatioWidth > 0 && v.SampleAspectRatioHeight > 0 {
-			t.width = t.width * int(v.SampleAspectRatioWidth) / int(v.SampleAspectRatioHeight)
-		}
+		t.describe()
 		if int(stsd.AvcX.Width) != int(t.sps.Width) || int(stsd.AvcX.Height) != int(t.sps.Height) {
 			return nil, fmt.Errorf("the sample entry says %d×%d, the SPS %d×%d", stsd.AvcX.Width, stsd.AvcX.Height, t.sps.Width, t.sps.Height)
 		}

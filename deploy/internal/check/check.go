@@ -2,8 +2,9 @@
 // their numbers, of RFC 8216, and a few of Weir's own. Start at [Run]; the rules are the table in rules.go.
 //
 // It knows a video by the URL of its multivariant playlist alone and reads all of it, every byte of every segment, as a
-// player would. It shares no code with what wrote the tree. It reads video on demand in fragmented MP4 with H.264 and AAC, in
-// the clear, and subtitles in WebVTT. It does not judge what only people can (how the picture looks) nor which bit rates were chosen (1.25, 6.2, 6.5,
+// player would. It shares no code with what wrote the tree. It reads video on demand with H.264 and AAC in fragmented MP4 and in transport
+// streams, in the clear and encrypted with AES-128, whose keys it fetches as a player does, and subtitles in WebVTT. It does not
+// judge what only people can (how the picture looks) nor which bit rates were chosen (1.25, 6.2, 6.5,
 // 9.10).
 package check
 
@@ -78,7 +79,7 @@ func Run(ctx context.Context, master string, opts Options) (Report, error) {
 	if err != nil || base.Host == "" {
 		return Report{}, errors.New("the multivariant playlist's URL must be absolute")
 	}
-	c := &checker{fetcher: newFetcher(opts.Header), base: base, inits: map[string]*track{}, bodies: map[string]*media{}}
+	c := &checker{fetcher: newFetcher(opts.Header), base: base, inits: map[string]*track{}, bodies: map[string]*media{}, vectors: map[string]string{}, secrets: map[string][]byte{}}
 	r, err := c.get(ctx, base, "")
 	if err != nil {
 		return Report{}, fmt.Errorf("multivariant playlist: %w", err)
@@ -110,6 +111,12 @@ type checker struct {
 	result   Report
 	inits    map[string]*track // by URL
 	bodies   map[string]*media
+	vectors  map[string]string // objects by key and initialization vector
+	begin    uint64            // where the picture of transport streams begins, in ticks
+	begun    bool              // begin is known
+
+	keys    sync.Mutex // one at a time fetches
+	secrets map[string][]byte
 }
 
 // find reports that a rule is broken.
@@ -172,6 +179,8 @@ type list struct {
 	playlist
 	name     string
 	track    *track   // nil where the init segment cannot be read
+	stream   bool     // its segments are transport streams
+	begin    uint64   // where the video begins, in ticks
 	segments []*media // beside playlist.items; nil where one cannot be read
 	texts    []*text  // the same of subtitles; nil of everything else
 }
@@ -245,7 +254,7 @@ func (c *checker) readList(ctx context.Context, uri string) (*list, error) {
 	l.playlist = c.readPlaylist(l.name, r)
 	l.segments = make([]*media, len(l.items))
 	if l.encrypted {
-		c.find("W read", l.name, "segments in the clear", "EXT-X-KEY: they are not looked into")
+		c.find("W read", l.name, "segments in the clear, or with AES-128", "EXT-X-KEY: they are not looked into")
 		return l, nil
 	}
 	if !l.iframesOnly && slices.ContainsFunc(l.items, func(i item) bool { return i.ranged }) {
@@ -253,7 +262,7 @@ func (c *checker) readList(ctx context.Context, uri string) (*list, error) {
 		return l, nil
 	}
 	if l.mapURI != "" {
-		if l.track, err = c.readInit(ctx, r.url, l.mapURI); err != nil {
+		if l.track, err = c.readInit(ctx, r.url, l.mapURI, l.mapKey); err != nil {
 			return nil, err
 		}
 	}
@@ -261,17 +270,35 @@ func (c *checker) readList(ctx context.Context, uri string) (*list, error) {
 	g.SetLimit(atOnce)
 	for i, item := range l.items {
 		g.Go(func() (err error) {
-			l.segments[i], err = c.readSegment(gctx, r.url, item.uri, l.track)
+			l.segments[i], err = c.readSegment(gctx, r.url, item, l.track)
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	c.enter(l)
 	if l.iframesOnly && len(l.items) > 0 && l.items[0].ranged {
 		return l, c.readRange(ctx, r.url, l.items[0])
 	}
 	return l, nil
+}
+
+// enter takes what transport streams say of themselves, who have no init segment.
+func (c *checker) enter(l *list) {
+	for _, m := range l.segments {
+		if m == nil || m.stream == nil || l.track != nil {
+			continue
+		}
+		l.stream, l.track = true, m.stream.track
+		if !c.begun {
+			c.begin, c.begun = m.start(), true
+		}
+		l.begin = c.begin
+	}
+	if l.stream && !l.iframesOnly {
+		l.stitch()
+	}
 }
 
 // readMedia fetches an object of a rendition; nil if it is not there.
@@ -293,7 +320,7 @@ func (c *checker) readMedia(ctx context.Context, base *url.URL, uri string) (*re
 	return r, nil
 }
 
-func (c *checker) readInit(ctx context.Context, base *url.URL, uri string) (*track, error) {
+func (c *checker) readInit(ctx context.Context, base *url.URL, uri string, k *key) (*track, error) {
 	key := resolved(base, uri)
 	if t, ok := c.inits[key]; ok {
 		return t, nil
@@ -303,7 +330,11 @@ func (c *checker) readInit(ctx context.Context, base *url.URL, uri string) (*tra
 		return nil, err
 	}
 	c.count(r)
-	t, err := parseInit(r.body)
+	body, err := c.open(ctx, base, c.name(r.url), r.body, k, 0)
+	if body == nil || err != nil {
+		return nil, err
+	}
+	t, err := parseInit(body)
 	if err != nil {
 		c.find("ISO 14496-12", c.name(r.url), "an init segment with one track", "%v", err)
 		t = nil
@@ -312,25 +343,25 @@ func (c *checker) readInit(ctx context.Context, base *url.URL, uri string) (*tra
 	return t, nil
 }
 
-func (c *checker) readSegment(ctx context.Context, base *url.URL, uri string, t *track) (*media, error) {
-	key := resolved(base, uri)
+func (c *checker) readSegment(ctx context.Context, base *url.URL, i item, t *track) (*media, error) {
+	key := resolved(base, i.uri)
 	c.mu.Lock()
 	known, ok := c.bodies[key]
 	c.mu.Unlock()
 	if ok {
 		return known, nil
 	}
-	r, err := c.readMedia(ctx, base, uri)
+	r, err := c.readMedia(ctx, base, i.uri)
 	if r == nil || err != nil {
 		return nil, err
 	}
-	if t == nil {
-		return nil, nil // without an init segment, nobody can tell
+	body, err := c.open(ctx, base, c.name(r.url), r.body, i.key, i.sequence)
+	if body == nil || err != nil {
+		return nil, err
 	}
-	m := &media{name: c.name(r.url), bytes: int64(len(r.body))}
-	if m.fragments, err = parseSegment(r.body, t); err != nil {
-		c.find("ISO 14496-12", m.name, "fragments of the track of the init segment", "%v", err)
-		m = nil
+	m := c.parse(&media{name: c.name(r.url), bytes: int64(len(r.body))}, body, t)
+	if m == nil && t == nil && !isStream(body) {
+		return nil, nil // without an init segment, nobody can tell
 	}
 	c.mu.Lock()
 	_, again := c.bodies[key]
@@ -340,6 +371,26 @@ func (c *checker) readSegment(ctx context.Context, base *url.URL, uri string, t 
 		c.count(r)
 	}
 	return m, nil
+}
+
+// parse reads what a segment holds; nil if it cannot be read.
+func (c *checker) parse(m *media, body []byte, t *track) *media {
+	var err error
+	switch {
+	case t != nil:
+		if m.fragments, err = parseSegment(body, t); err != nil {
+			c.find("ISO 14496-12", m.name, "fragments of the track of the init segment", "%v", err)
+			return nil
+		}
+	case isStream(body):
+		if m.stream, m.fragments, err = parseStream(body); err != nil {
+			c.find("ISO 13818-1", m.name, "a transport stream with one elementary stream", "%v", err)
+			return nil
+		}
+	default:
+		return nil
+	}
+	return m
 }
 
 // readRange asks for the bytes of one I-frame alone, as a player that winds does.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -25,6 +26,11 @@ func (c *checker) judge(t *tree) {
 	for _, l := range t.audio {
 		c.judgeSound(l)
 		c.judgeTimeline(l, frame)
+	}
+	for _, lists := range []map[string]*list{t.video, t.audio} {
+		for _, l := range lists {
+			c.judgeStream(l)
+		}
 	}
 	for _, l := range t.iframes {
 		c.judgeIFrames(l, t)
@@ -54,10 +60,12 @@ func (c *checker) judgeMedia(name string, r *response) {
 		return
 	}
 	types := []string{"video/iso.segment", "video/mp4", "audio/mp4"}
-	if strings.HasSuffix(r.url.Path, ".mp4") {
+	switch path.Ext(r.url.Path) {
+	case ".mp4":
 		types = types[1:]
-	}
-	if strings.HasSuffix(r.url.Path, ".vtt") {
+	case ".ts":
+		types = []string{"video/mp2t"}
+	case ".vtt":
 		types = []string{"text/vtt"}
 	}
 	c.judgeServed(name, r, types...)
@@ -115,7 +123,7 @@ func (c *checker) judgeList(l *list) {
 	if !l.ended {
 		c.find("RFC 4.3.3.4", l.name, "EXT-X-ENDLIST", "none")
 	}
-	if l.mapURI == "" && l.texts == nil {
+	if l.mapURI == "" && !l.stream && l.texts == nil {
 		c.find("8.20", l.name, "EXT-X-MAP", "none")
 	}
 	if l.target < 0 {
@@ -303,7 +311,7 @@ func (c *checker) judgeTimeline(l *list, frame float64) {
 			know = false
 		}
 		for n, f := range m.fragments {
-			if know && f.time != next {
+			if know && max(f.time, next)-min(f.time, next) > l.jitter() {
 				c.find("7.3", m.name, fmt.Sprintf("fragment %d at %d", n, next), "%d", f.time)
 			}
 			next, know = f.time, true
@@ -331,14 +339,14 @@ func (c *checker) judgeTimeline(l *list, frame float64) {
 	if len(l.segments) == 0 || l.segments[0] == nil {
 		return
 	}
-	if m := l.segments[0]; m.start() != 0 {
-		c.find("W start", m.name, "a decode time of 0", "%d", m.start())
+	if m := l.segments[0]; m.start() != l.begin {
+		c.find("W start", m.name, fmt.Sprintf("a decode time of %d", l.begin), "%d", m.start())
 	}
 	earliest := int64(math.MaxInt64)
 	for _, s := range l.segments[0].samples() {
 		earliest = min(earliest, s.shown)
 	}
-	if at := float64(earliest) / float64(l.track.timescale); math.Abs(at) > frame/2 {
+	if at := float64(earliest-int64(l.begin)) / float64(l.track.timescale); math.Abs(at) > frame/2 {
 		c.find("W start", l.segments[0].name, "the first picture or sound at 0", "%.3f s", at)
 	}
 }
@@ -370,7 +378,7 @@ func (c *checker) judgeIFrames(l *list, t *tree) {
 			starts = append(starts, l.seconds(m.start()))
 		}
 		if !found {
-			c.find("6.10", l.name, "a moof and its IDR picture", "%s", where)
+			c.find("6.10", l.name, "a moof and its IDR picture, or its packets", "%s", where)
 		}
 	}
 	if len(starts) != len(l.items) {

@@ -66,8 +66,9 @@ type playlist struct {
 	kind        string // of EXT-X-PLAYLIST-TYPE
 	ended       bool
 	iframesOnly bool
-	encrypted   bool
+	encrypted   bool // in a way that is not known
 	mapURI      string
+	mapKey      *key
 	items       []item
 }
 
@@ -78,6 +79,8 @@ type item struct {
 	ranged         bool
 	length, offset int64
 	discontinuity  bool
+	key            *key   // nil in the clear
+	sequence       uint64 // media sequence number
 }
 
 // masterName is the multivariant playlist in reports.
@@ -121,6 +124,8 @@ func (c *checker) readPlaylist(name string, r *response) playlist {
 	c.judgePlaylist(name, r)
 	var p playlist
 	var next item
+	var now *key
+	sequence := uint64(0)
 	end := map[string]int64{} // where the last range of an object ended
 	p.target = -1
 	for _, line := range lines(r.body) {
@@ -141,10 +146,14 @@ func (c *checker) readPlaylist(name string, r *response) playlist {
 		case "#EXT-X-DISCONTINUITY":
 			next.discontinuity = true
 		case "#EXT-X-KEY":
-			p.encrypted = p.encrypted || c.attributes(name, value)["METHOD"].text != "NONE"
+			var known bool
+			now, known = readKey(c.attributes(name, value))
+			p.encrypted = p.encrypted || !known
+		case "#EXT-X-MEDIA-SEQUENCE":
+			sequence, _ = strconv.ParseUint(value, 10, 64)
 		case "#EXT-X-MAP":
 			if uri := c.attributes(name, value)["URI"].text; p.mapURI == "" {
-				p.mapURI = uri
+				p.mapURI, p.mapKey = uri, now
 			} else if uri != p.mapURI {
 				c.find("W read", name, "one init segment", "another one, of which the segments are not looked into")
 			}
@@ -166,7 +175,8 @@ func (c *checker) readPlaylist(name string, r *response) playlist {
 			if strings.HasPrefix(line, "#") {
 				continue
 			}
-			next.uri = line
+			next.uri, next.key, next.sequence = line, now, sequence
+			sequence++
 			if next.offset < 0 {
 				next.offset = end[line]
 			}

@@ -191,9 +191,9 @@ func (c *checker) judgeSubtitles(m master) {
 	}
 }
 
-// judgeTexts holds the cues of a playlist to the times of its segments.
+// judgeTexts holds the cues of a playlist to the times of its segments, which are counted from where the picture begins.
 func (c *checker) judgeTexts(l *list) {
-	at := 0.0
+	zero, at := c.zero(), 0.0
 	for i, t := range l.texts {
 		from, to := at, at+l.items[i].duration
 		at = to
@@ -204,7 +204,7 @@ func (c *checker) judgeTexts(l *list) {
 			c.findAs(Warning, "RFC 3.5", t.name, "an X-TIMESTAMP-MAP", "none")
 		}
 		for _, one := range t.cues {
-			if start, end := one.start+t.offset, one.end+t.offset; start >= to || end <= from {
+			if start, end := one.start+t.offset-zero, one.end+t.offset-zero; start >= to || end <= from {
 				c.find("RFC 3.5", t.name, fmt.Sprintf("cues that are shown from %.3f to %.3f s", from, to), "one from %.3f to %.3f s", start, end)
 			}
 		}
@@ -214,11 +214,19 @@ func (c *checker) judgeTexts(l *list) {
 		next := l.texts[i+1]
 		for _, one := range t.cues {
 			one.start, one.end = one.start+t.offset-next.offset, one.end+t.offset-next.offset
-			if one.end+next.offset > to+slack && !slices.ContainsFunc(next.cues, one.same) {
+			if one.end+next.offset-zero > to+slack && !slices.ContainsFunc(next.cues, one.same) {
 				c.find("RFC 3.5", next.name, fmt.Sprintf("the cue from %.3f to %.3f s that goes on", one.start, one.end), "none like it")
 			}
 		}
 	}
+}
+
+// zero is the time, on the clock of its segments, at which the picture begins, in seconds.
+func (c *checker) zero() float64 {
+	if !c.begun {
+		return 0
+	}
+	return float64(c.begin) / 90_000 // of transport streams
 }
 
 // slack is less than the millisecond that WebVTT has.
@@ -239,7 +247,7 @@ func (c *checker) judgeTextLengths(t *tree, picture *list) {
 			c.find("8.22", l.name, fmt.Sprintf("%d segments, as %s has", len(picture.items), picture.name), "%d", len(l.items))
 			continue
 		}
-		at := 0.0
+		at := c.zero()
 		for i, item := range l.items {
 			if start := picture.seconds(picture.segments[i].start()); math.Abs(at-start) > t.frame() {
 				c.find("8.22", l.name, fmt.Sprintf("segment %d at %.3f s, as %s", i, start, picture.segments[i].name), "%.3f s", at)

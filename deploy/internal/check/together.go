@@ -33,7 +33,11 @@ func (c *checker) judgeMaster(t *tree) {
 		c.wantAttributes(v, v.uri, map[string]string{"CODECS": "9.3", "RESOLUTION": "9.4", "BANDWIDTH": "RFC 4.3.4.2", "URI": "RFC 4.3.4.2"})
 	}
 	if len(m.iframes) == 0 {
-		c.find("6.1", masterName, "EXT-X-I-FRAME-STREAM-INF", "none")
+		level := levels["6.1"]
+		if t.encrypted() {
+			level = Warning // ranges of what is encrypted as a whole cannot be decrypted
+		}
+		c.findAs(level, "6.1", masterName, "EXT-X-I-FRAME-STREAM-INF", "none")
 	}
 	for _, v := range m.variants {
 		if r := v.text("RESOLUTION"); len(m.iframes) > 0 && r != "" && !slices.ContainsFunc(m.iframes, func(i tag) bool { return i.text("RESOLUTION") == r }) {
@@ -47,6 +51,16 @@ func (c *checker) judgeMaster(t *tree) {
 	c.judgeShapes(m)
 	c.judgeGroups(m)
 	c.judgeSubtitles(m)
+}
+
+// encrypted tells whether segments are.
+func (t *tree) encrypted() bool {
+	for _, l := range t.video {
+		if slices.ContainsFunc(l.items, func(i item) bool { return i.key != nil }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *checker) wantAttributes(t tag, where string, rules map[string]string) {
@@ -295,7 +309,7 @@ func (c *checker) judgeLengths(t *tree) {
 		if a, b := len(l.samples()), len(first.samples()); a != b {
 			c.find("RFC 6.2.4", l.name, fmt.Sprintf("%d pictures, as %s has", b, first.name), "%d", a)
 		}
-		if a, b := l.length(), first.length(); math.Abs(a-b) > 1e-6 {
+		if a, b := l.length(), first.length(); math.Abs(a-b) > 1e-6+l.seconds(l.jitter()) {
 			c.find("8.7", l.name, fmt.Sprintf("%.6f s, as %s lasts", b, first.name), "%.6f s", a)
 		}
 		c.judgeAligned(l, first, 1e-9)

@@ -38,7 +38,8 @@ type rendition struct {
 	init      []byte
 	moov      *mp4.MoovBox
 	fragments []*fragment
-	cuts      []int // its own, if not nil
+	cuts      []int  // its own, if not nil
+	stream    *muxer // nil for MP4
 }
 
 type fragment struct {
@@ -242,6 +243,9 @@ func (r *rendition) pieces(t *testing.T, cuts []int) []piece {
 		if first >= len(r.fragments) {
 			break
 		}
+		if r.stream != nil {
+			p.data = r.stream.begin(r)
+		}
 		for _, f := range r.fragments[first:min(cuts[i], len(r.fragments))] {
 			number++
 			box, err := mp4.CreateFragment(number, r.moov.Trak.Tkhd.TrackID)
@@ -260,9 +264,12 @@ func (r *rendition) pieces(t *testing.T, cuts []int) []piece {
 				t.Fatal(err)
 			}
 			seconds := float64(ticks) / float64(r.timescale())
-			first := int(box.Moof.Size()) + int(box.Mdat.HeaderSize()) + len(f.samples[0].Data)
+			first, written := int(box.Moof.Size())+int(box.Mdat.HeaderSize())+len(f.samples[0].Data), data.Bytes()
+			if r.stream != nil {
+				written, first = r.stream.fragment(t, r, f)
+			}
 			p.frames = append(p.frames, frame{seconds, len(p.data), first})
-			p.data = append(p.data, data.Bytes()...)
+			p.data = append(p.data, written...)
 			p.seconds += seconds
 		}
 		out = append(out, p)
@@ -279,12 +286,19 @@ func (v *video) write(t *testing.T) site {
 	pieces := map[string][]piece{}
 	for _, r := range v.renditions {
 		pieces[r.name] = r.pieces(t, v.cuts)
-		s["videos/v/hls/"+r.name+"/init.mp4"] = object(string(r.init), "video/mp4")
-		list := fmt.Sprintf("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MAP:URI=\"init.mp4\"\n", v.target)
-		frames := "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:4\n#EXT-X-I-FRAMES-ONLY\n#EXT-X-MAP:URI=\"init.mp4\"\n"
+		version, init, extension, mime := 7, "#EXT-X-MAP:URI=\"init.mp4\"\n", "m4s", "video/iso.segment"
+		if r.stream != nil {
+			version, init, extension, mime = 4, "", "ts", "video/mp2t"
+		} else {
+			s["videos/v/hls/"+r.name+"/init.mp4"] = object(string(r.init), "video/mp4")
+		}
+		head := func(target int, rest string) string {
+			return fmt.Sprintf("#EXTM3U\n#EXT-X-VERSION:%d\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:%d\n", version, target) + rest + init
+		}
+		list, frames := head(v.target, ""), head(4, "#EXT-X-I-FRAMES-ONLY\n")
 		for i, p := range pieces[r.name] {
-			name := fmt.Sprintf("segment_%d.m4s", i)
-			s["videos/v/hls/"+r.name+"/"+name] = object(string(p.data), "video/iso.segment")
+			name := fmt.Sprintf("segment_%d.%s", i, extension)
+			s["videos/v/hls/"+r.name+"/"+name] = object(string(p.data), mime)
 			list += fmt.Sprintf("#EXTINF:%.6f,\n%s\n", p.seconds, name)
 			for _, f := range p.frames {
 				frames += fmt.Sprintf("#EXTINF:%.6f,\n#EXT-X-BYTERANGE:%d@%d\n%s\n", f.seconds, f.length, f.offset, name)
@@ -341,9 +355,13 @@ func (v *video) subtitles(s site) []piece {
 		{9, 13.5, "00:00:09.000 --> 00:00:13.500\ntwo\n"},
 	}
 	list := fmt.Sprintf("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:%d\n", v.target)
-	pieces, at := v.renditions[0].pieces(v.t, v.cuts), 0.0
+	picture, zero := *v.renditions[0], 0
+	if picture.stream != nil {
+		picture.stream, zero = nil, 10*90_000 // its counters stay as they are
+	}
+	pieces, at := picture.pieces(v.t, v.cuts), 0.0
 	for i, p := range pieces {
-		vtt := "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n"
+		vtt := fmt.Sprintf("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:%d,LOCAL:00:00:00.000\n", zero)
 		for _, c := range cues {
 			if c.start < at+p.seconds && c.end > at {
 				vtt += "\n" + c.text

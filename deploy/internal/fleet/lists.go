@@ -34,6 +34,7 @@ type media struct {
 	sequence uint64
 	segments []segment
 	closed   bool
+	hlsAlone bool // segments that no MPD leads to: transport streams, or encrypted
 }
 
 type segment struct {
@@ -73,14 +74,17 @@ func parse(key string, body []byte) (playlist, error) {
 		}
 	case *m3u8.MediaPlaylist:
 		l.media = media{target: targetDuration(body), sequence: p.SeqNo, closed: p.Closed}
-		switch {
-		case p.Map != nil:
+		if p.Map != nil {
 			l.media.init = p.Map.URI
 			name(p.Map.URI)
-		case !bytes.Contains(body, []byte("#EXT-X-IMAGES-ONLY")) && !isText(p):
-			return l, errors.New("it has no EXT-X-MAP")
 		}
+		images := bytes.Contains(body, []byte("#EXT-X-IMAGES-ONLY"))
 		for i, s := range p.GetAllSegments() {
+			stream := strings.HasSuffix(s.URI, ".ts")
+			if p.Map == nil && !stream && !images && !isText(p) {
+				return l, errors.New("it has no EXT-X-MAP")
+			}
+			l.media.hlsAlone = l.media.hlsAlone || stream || len(s.Keys) > 0
 			l.media.segments = append(l.media.segments, segment{s.URI, s.Duration})
 			name(s.URI)
 			if int(s.Duration+0.5) > l.media.target || s.Duration <= 0 {

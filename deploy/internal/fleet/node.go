@@ -288,6 +288,7 @@ func (n *Node) environment() []string {
 		"R2_SECRET_ACCESS_KEY":  f.Cloud.SecretAccessKey,
 		"PUBLIC_URL":            f.Cloud.URL,
 		"TOKEN_KEY":             f.Cloud.TokenKey,
+		"ENCRYPTION_KEY":        f.Cloud.EncryptionKey,
 		"WEBHOOK_SECRET":        f.webhookSecret,
 		"WEBHOOK_ALLOW_PRIVATE": "true", // the ledger is on this machine
 		"DATA_DIR":              filepath.Join(n.dir, "data"),

@@ -64,7 +64,8 @@ var states = []string{"", "queued", "processing", "playable", "processed", "fail
 const resurrectionGrace = 10 * time.Second
 
 // Witness remembers what was seen of one video's objects and says what must not be. It knows the layout of the bucket and
-// the rules of HLS (RFC 8216, section 6.2.1) and DASH, and nothing of how the objects came to be. It does no IO: see [Watcher].
+// the rules of HLS (RFC 8216, section 6.2.1) and DASH, and nothing of how the objects came to be, nor of keys: it looks into playlists,
+// not into segments. It does no IO: see [Watcher].
 type Witness struct {
 	id        string
 	record    Record
@@ -89,7 +90,7 @@ func NewWitness(videoID string) *Witness {
 // outcomes are the records of finished tasks, writtenOnce all objects that never change.
 var (
 	outcomes    = regexp.MustCompile(`^work/[^/]+/[^/]+/((chunk|audio)_\w+|poster|storyboard|subtitles)\.json$`)
-	writtenOnce = regexp.MustCompile(`^work/[^/]+/[^/]+/(plan|(chunk|audio)_\w+|poster|storyboard|subtitles)\.json$|\.(mp4|m4s)$|/segment_\w+\.(jpg|vtt)$|/track_\w+\.vtt$`)
+	writtenOnce = regexp.MustCompile(`^work/[^/]+/[^/]+/(plan|(chunk|audio)_\w+|poster|storyboard|subtitles)\.json$|\.(mp4|m4s|ts)$|/segment_\w+\.(jpg|vtt)$|/track_\w+\.vtt$`)
 )
 
 // Doom tells the witness that the video is about to be deleted: from now on its objects may be gone.
@@ -199,8 +200,11 @@ func (w *Witness) Unreferenced() []string {
 
 // Complete says what is missing from a video that is processed; "" if nothing is.
 func (w *Witness) Complete() string {
-	masters, mpds := 0, 0
+	masters, mpds, want := 0, 0, 1
 	for key, l := range w.lists {
+		if l.media.hlsAlone {
+			want = 0
+		}
 		if l.master {
 			masters++
 		} else if l.mpd {
@@ -209,7 +213,7 @@ func (w *Witness) Complete() string {
 			return key + " has no end"
 		}
 	}
-	if masters != 1 || mpds != 1 {
+	if masters != 1 || mpds != want {
 		return fmt.Sprintf("there are %d master playlists and %d MPDs", masters, mpds)
 	}
 	for _, key := range w.entrances() {

@@ -30,7 +30,11 @@ const (
 	masterKey = "videos/v/hls/master.m3u8"
 	mediaKey  = "videos/v/hls/180p/playlist.m3u8"
 	mpdKey    = "videos/v/dash/manifest.mpd"
-	master    = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH=1000,RESOLUTION=320x180\n180p/playlist.m3u8\n"
+	streamKey = "videos/v/hls/180p/segment_0_a.ts"
+	streams   = "#EXTM3U\n#EXT-X-VERSION:4\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:6\n" +
+		"#EXT-X-KEY:METHOD=AES-128,URI=\"../../../../keys/v\",IV=0x00000000000000000000000000000001\n" +
+		"#EXTINF:6.000000,\nsegment_0_a.ts\n#EXT-X-ENDLIST\n"
+	master = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH=1000,RESOLUTION=320x180\n180p/playlist.m3u8\n"
 )
 
 // media is a media playlist of so many segments; with an end it is complete.
@@ -94,6 +98,16 @@ func TestWitness(t *testing.T) {
 		steps []step
 		want  fleet.Kind // of the last step; those before it are fine
 	}{
+		{"encrypted transport streams", []step{
+			list(0, objects(0, streamKey)), read(mediaKey, streams, objects(0, streamKey)),
+		}, ""},
+		{"transport streams that are not there", []step{read(mediaKey, streams, objects(2))}, fleet.Invalid},
+		{"a transport stream that is written again", []step{
+			list(0, objects(0, streamKey)), list(1, changed(objects(0, streamKey), streamKey)),
+		}, fleet.Rewritten},
+		{"MP4 without an init segment", []step{
+			read(mediaKey, strings.Replace(media(1, false), "#EXT-X-MAP:URI=\"init_a.mp4\"\n", "", 1), objects(1)),
+		}, fleet.Invalid},
 		{"an MPD that names what is there", []step{list(0, objects(2)), read(mpdKey, description(2), objects(2))}, ""},
 		{"an MPD that names a segment that is not there", []step{list(0, objects(2)), read(mpdKey, description(3), objects(2))}, fleet.Invalid},
 		{"an MPD that names nothing", []step{list(0, objects(2)), read(mpdKey, "<MPD/>", objects(2))}, fleet.Invalid},
@@ -189,6 +203,22 @@ func TestWitness(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is published for HLS alone is whole without an MPD, and with one it is not.
+func TestWitnessKnowsThatStreamsHaveNoMPD(t *testing.T) {
+	w := fleet.NewWitness("v")
+	all := objects(0, streamKey, mediaKey, masterKey, "videos/v/manifest.json", "videos/v/poster.jpg", "videos/v/storyboard/storyboard.vtt")
+	w.Objects(epoch, all)
+	w.Playlist(masterKey, "1", []byte(master), all)
+	w.Playlist(mediaKey, "1", []byte(streams), all)
+	if got := w.Complete(); got != "" {
+		t.Errorf("it is not complete: %s", got)
+	}
+	w.Playlist(mpdKey, "1", []byte(description(0)), all)
+	if got := w.Complete(); !strings.Contains(got, "1 MPDs") {
+		t.Errorf("with an MPD: %q", got)
 	}
 }
 

@@ -98,6 +98,7 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"R2_SECRET_ACCESS_KEY=" + s.Cloud.SecretAccessKey,
 		"PUBLIC_URL=" + s.Cloud.URL,
 		"TOKEN_KEY=" + s.Cloud.TokenKey,
+		"ENCRYPTION_KEY=" + s.Cloud.EncryptionKey,
 		"WEBHOOK_SECRET=" + webhookSecret,
 		"WEBHOOK_ALLOW_PRIVATE=true", // the receiver is on this machine
 		"DATA_DIR=" + filepath.Join(temp, "data"),

@@ -103,7 +103,12 @@ func TestCommandTellsHowManyPassed(t *testing.T) {
 	if last := lines[len(lines)-1]; !strings.HasPrefix(last, `RESULT {"checks":1`) || !strings.HasSuffix(last, `,"failed":0}`) {
 		t.Errorf("the last line is %s", last)
 	}
-	if !strings.HasPrefix(lines[0], "Objects are served as what their names say ") || !strings.HasSuffix(lines[0], " 14 of  14") {
+	var passed, all int
+	what, counts := "Objects are served as what their names say ", ""
+	if strings.HasPrefix(lines[0], what) {
+		counts = strings.TrimPrefix(lines[0], what)
+	}
+	if _, err := fmt.Sscanf(counts, "%d of %d", &passed, &all); err != nil || passed < 12 || passed != all {
 		t.Errorf("the first line is %s", lines[0])
 	}
 }

@@ -122,6 +122,7 @@ func TestClassOf(t *testing.T) {
 	for name, want := range map[string]object.Class{
 		"hls/720p/init_0a.mp4":         {Type: "video/mp4", MaxAge: year, Immutable: true},
 		"hls/720p/segment_12_0a.m4s":   {Type: "video/iso.segment", MaxAge: year, Immutable: true},
+		"hls/720p/segment_12_0a.ts":    {Type: "video/mp2t", MaxAge: year, Immutable: true},
 		"hls/subs_en/segment_1_0a.vtt": {Type: "text/vtt", Text: true, MaxAge: year, Immutable: true},
 		"hls/subs_en/track_0a.vtt":     {Type: "text/vtt", Text: true, MaxAge: year, Immutable: true},
 		"hls/720p/playlist.m3u8":       {Type: "application/vnd.apple.mpegurl", Text: true, MaxAge: 60, Format: playlist.HLS},

@@ -69,6 +69,8 @@ type Config struct {
 	Dispatcher Dispatcher
 	Signals    Signals
 	Minter     Minter
+	// Encrypts tells whether videos can be encrypted: there is a secret to derive keys from.
+	Encrypts bool
 	// Ready tells whether requests can be served; its error is logged, not shown.
 	Ready func(ctx context.Context) error
 }

@@ -128,7 +128,7 @@ func (m Minter) Mint(j job.Job) (Playback, error) {
 	}
 	p := Playback{VideoID: j.VideoID, Token: token, ExpiresAt: expires}
 	p.URLs.HLS, p.URLs.HLSQuery, p.URLs.HLSBearer = urls(publish.MasterKey(j.VideoID))
-	if j.Whole() {
+	if j.HasMPD() {
 		p.URLs.DASH, p.URLs.DASHQuery, p.URLs.DASHBearer = urls(publish.MPDKey(j.VideoID))
 	}
 	if r := j.Result; r != nil && r.Poster != "" {

@@ -22,6 +22,9 @@ type request struct {
 	// PosterAt and Storyboard say how the video shows itself before it is played; the configuration says the rest.
 	PosterAt   *float64       `json:"poster_at_s"`
 	Storyboard job.Storyboard `json:"storyboard"`
+	// SegmentFormat and Encrypt say how the segments are written.
+	SegmentFormat job.SegmentFormat `json:"segment_format"`
+	Encrypt       bool              `json:"encrypt"`
 }
 
 func (s *Server) transcode(c echo.Context) error {
@@ -31,9 +34,13 @@ func (s *Server) transcode(c echo.Context) error {
 	}
 	spec := job.Spec{
 		VideoID: r.VideoID, Key: r.Key, WebhookURL: r.WebhookURL, Priority: r.Priority, PosterAt: r.PosterAt, Storyboard: r.Storyboard,
+		SegmentFormat: r.SegmentFormat, Encrypt: r.Encrypt,
 	}
 	if err := spec.Validate(); err != nil {
 		return err
+	}
+	if spec.Encrypt && !s.config.Encrypts {
+		return fmt.Errorf("%w: encrypt is true, but the transcoder has no ENCRYPTION_KEY: set it to what the Worker's is, or leave encrypt out", job.ErrInvalid)
 	}
 	ctx := c.Request().Context()
 	j, err := s.config.Catalog.Accept(ctx, spec, r.Replace)

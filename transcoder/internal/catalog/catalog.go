@@ -105,7 +105,7 @@ func (c *Catalog) again(ctx context.Context, fresh job.Job, replace bool) (job.J
 func follow(old, fresh job.Job) job.Job {
 	fresh.Version = old.Version + 1
 	if fresh.Published = old.Published; fresh.Published > 0 {
-		fresh.Duration = old.Duration
+		fresh.Duration, fresh.NoMPD = old.Duration, !old.HasMPD()
 	}
 	due := !old.SweepAt.IsZero() && !old.SweepAt.After(fresh.CreatedAt)
 	if due || old.State == job.Deleted && !old.SweepAt.IsZero() {

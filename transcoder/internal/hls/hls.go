@@ -6,6 +6,7 @@
 package hls
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path"
@@ -17,8 +18,17 @@ import (
 	"weir/transcoder/internal/plan"
 )
 
-// version is the protocol version that EXT-X-MAP in a playlist of whole pictures needs (RFC 8216, section 7).
-const version = 7
+// version is the protocol version that EXT-X-MAP in a playlist of whole pictures needs, and streamVersion the one of byte ranges and
+// renditions, all that playlists of transport streams need (RFC 8216, section 7): old players refuse what is newer than they are.
+const version, streamVersion = 7, 4
+
+// versionOf is that of playlists that lead to renditions.
+func versionOf(renditions ...media.Rendition) uint8 {
+	if slices.ContainsFunc(renditions, func(r media.Rendition) bool { return r.Init != "" }) {
+		return version
+	}
+	return streamVersion
+}
 
 // precision is the number of decimals of a duration: a microsecond, so that sums stay within a frame.
 const precision = 6
@@ -43,7 +53,7 @@ func Media(r media.Rendition, target int, kind Kind) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the playlist of %s: %w", r.Name, err)
 	}
-	p.SetVersion(version)
+	p.SetVersion(versionOf(r))
 	p.SetWritePrecision(precision)
 	p.MediaType, p.StartTime = m3u8.EVENT, beginning
 	if kind == VOD {
@@ -53,7 +63,7 @@ func Media(r media.Rendition, target int, kind Kind) ([]byte, error) {
 		p.SetDefaultMap(r.Init, 0, 0)
 	}
 	for _, s := range r.Segments {
-		if err := p.Append(s.Name, r.Seconds(s.Ticks), ""); err != nil {
+		if err := errors.Join(p.Append(s.Name, r.Seconds(s.Ticks), ""), setKey(p, r, s)); err != nil {
 			return nil, fmt.Errorf("write the playlist of %s: %w", r.Name, err)
 		}
 	}
@@ -62,6 +72,16 @@ func Media(r media.Rendition, target int, kind Kind) ([]byte, error) {
 		p.Close()
 	}
 	return p.Encode().Bytes(), nil
+}
+
+// setKey says how the segment that was appended last is decrypted (RFC 8216, section 4.3.2.4), if it is encrypted. Each has an
+// initialization vector of its own; so the key is named again and again, and fetched once. The init segment, which comes before all
+// keys, is in the clear.
+func setKey(p *m3u8.MediaPlaylist, r media.Rendition, s media.Segment) error {
+	if s.IV == "" {
+		return nil
+	}
+	return p.SetKey("AES-128", r.KeyURI, "0x"+s.IV, "", "")
 }
 
 // firstRate is the average, in bits per second, near which a player is to begin (rule 1.32). hls.js and AVPlayer take the
@@ -86,7 +106,7 @@ func Master(
 		language = a.Language
 	}
 	master := m3u8.NewMasterPlaylist()
-	master.SetVersion(version)
+	master.SetVersion(versionOf(renditions...))
 	master.SetIndependentSegments(true)
 	var variants, trick []m3u8.Variant
 	for _, v := range p.Video {

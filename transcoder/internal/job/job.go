@@ -36,7 +36,9 @@ type Job struct {
 	Version int `json:"version"`
 	// Published is the version that the master playlist leads to; 0 while there is none. While a video is encoded
 	// anew to replace what is there, that is the version before.
-	Published int       `json:"published,omitempty"`
+	Published int `json:"published,omitempty"`
+	// NoMPD says of the version that is to be replaced that it is published for HLS alone.
+	NoMPD     bool      `json:"no_mpd,omitempty"`
 	State     State     `json:"state"`
 	Progress  float64   `json:"progress"`             // percent, 0–100
 	Duration  float64   `json:"duration_s,omitempty"` // known once the job is planned
@@ -99,6 +101,14 @@ func (j Job) Replaces() bool { return j.Published > 0 && j.Published < j.Version
 
 // Whole tells whether the version that can be watched is there in whole. Before that it has no MPD.
 func (j Job) Whole() bool { return j.State == Processed || j.Replaces() }
+
+// HasMPD tells whether the version that can be watched has an MPD.
+func (j Job) HasMPD() bool {
+	if j.Replaces() {
+		return !j.NoMPD
+	}
+	return j.Whole() && j.MPD()
+}
 
 // Closed tells whether nothing is left to do: the job has ended, its remains are swept, and the backend was told.
 func (j Job) Closed() bool {

@@ -20,6 +20,9 @@ type Spec struct {
 	// PosterAt is the position of the poster in seconds; nil leaves the choice to Weir.
 	PosterAt   *float64   `json:"poster_at_s,omitempty"`
 	Storyboard Storyboard `json:"storyboard,omitzero"`
+	// SegmentFormat is what the segments are written in, and Encrypt wants them encrypted with AES-128.
+	SegmentFormat SegmentFormat `json:"segment_format,omitempty"`
+	Encrypt       bool          `json:"encrypt,omitempty"`
 }
 
 // Same tells whether another request asks for the same video to be made. How urgent it is is no part of that.
@@ -27,6 +30,9 @@ func (s Spec) Same(other Spec) bool {
 	same := s.PosterAt == nil && other.PosterAt == nil ||
 		s.PosterAt != nil && other.PosterAt != nil && *s.PosterAt == *other.PosterAt
 	other.Priority, other.PosterAt = s.Priority, s.PosterAt
+	if s.SegmentFormat.Stream() == other.SegmentFormat.Stream() {
+		other.SegmentFormat = s.SegmentFormat // said or not
+	}
 	return same && s == other
 }
 
@@ -44,7 +50,7 @@ var videoID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // Validate reports every problem of the spec at once; the error wraps [ErrInvalid] and each line says what to do.
 func (s Spec) Validate() error {
 	err := errors.Join(ValidateVideoID(s.VideoID), validateKey(s.Key), validateWebhookURL(s.WebhookURL), validatePriority(s.Priority),
-		validatePosterAt(s.PosterAt), s.Storyboard.Validate())
+		validatePosterAt(s.PosterAt), s.Storyboard.Validate(), validatePackaging(s))
 	if err == nil {
 		return nil
 	}

@@ -6,6 +6,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -32,6 +33,7 @@ type Manifest struct {
 	Timings     Timings     `json:"timings"`
 	Source      Source      `json:"source"`
 	Encoder     Encoder     `json:"encoder"`
+	Segments    Segments    `json:"segments"`
 	Playlists   Playlists   `json:"playlists"`
 	Pictures    Pictures    `json:"pictures,omitzero"`
 	Renditions  []Rendition `json:"renditions"` // the pictures, highest first, then the sounds
@@ -79,10 +81,16 @@ type Encoder struct {
 	CRF    int    `json:"crf"` // the quality that is aimed at; a rendition's max_bitrate caps it
 }
 
+// Segments are how the media segments are written.
+type Segments struct {
+	Format     job.SegmentFormat `json:"format"`
+	Encryption string            `json:"encryption,omitempty"` // the METHOD of EXT-X-KEY
+}
+
 // Playlists are where players begin.
 type Playlists struct {
 	HLS  string `json:"hls"`
-	DASH string `json:"dash"`
+	DASH string `json:"dash,omitempty"` // none of transport streams, and of what is encrypted
 }
 
 // Pictures are those that stand for the video. What there is not is left out.
@@ -116,7 +124,7 @@ type Rendition struct {
 	Bytes            int64   `json:"bytes"` // of the init segment and all segments
 	Playlist         string  `json:"playlist"`
 	IFrames          string  `json:"iframes,omitempty"` // the I-frame playlist
-	Init             string  `json:"init"`
+	Init             string  `json:"init,omitempty"`    // transport streams have none
 }
 
 // Make writes the manifest of a video that is there in whole. now is when the last of the video was there.
@@ -128,6 +136,10 @@ func Make(
 		CreatedAt: j.CreatedAt, PlayableAt: j.PlayableAt, ProcessedAt: now,
 		Timings: Timings{Processed: since(j.CreatedAt, now)},
 		Source:  source(p), Encoder: e, Playlists: paths.Playlists, Pictures: paths.Pictures,
+		Segments: Segments{Format: cmp.Or(p.SegmentFormat, job.FMP4)},
+	}
+	if p.KeyID != "" {
+		m.Segments.Encryption = "AES-128"
 	}
 	if !j.PlayableAt.IsZero() {
 		m.Timings.Playable = since(j.CreatedAt, j.PlayableAt)
@@ -138,7 +150,10 @@ func Make(
 		out := Rendition{
 			Name: r.Name, Codecs: r.Codecs, Bandwidth: peak, AverageBandwidth: average,
 			Duration: round(r.Duration()), Segments: len(r.Segments), Bytes: r.Bytes(),
-			Playlist: folder + paths.Playlist, Init: folder + r.Init,
+			Playlist: folder + paths.Playlist,
+		}
+		if r.Init != "" {
+			out.Init = folder + r.Init
 		}
 		if hls.HasIFrames(r) {
 			out.IFrames = folder + paths.IFrames

@@ -72,6 +72,8 @@ type Segment struct {
 	Bytes  int64  `json:"bytes"`
 	// KeyFrames are the segment's, from its start on. Sound has none, and a segment recorded before they were.
 	KeyFrames []KeyFrame `json:"key_frames,omitempty"`
+	// IV is the initialization vector that it is encrypted with, in hexadecimal; "" where it is in the clear.
+	IV string `json:"iv,omitempty"`
 }
 
 // KeyFrame is a picture that can be decoded alone: a range of its segment's bytes, from the header of the fragment that it
@@ -82,14 +84,16 @@ type KeyFrame struct {
 	Bytes  int64  `json:"bytes"`
 }
 
-// Rendition is one encoded output: an init segment and the segments that follow it.
+// Rendition is one encoded output: an init segment and the segments that follow it. Transport streams have no init segment.
 type Rendition struct {
 	Name      string    `json:"name"` // its folder, such as 720p or audio_128k
 	Codecs    string    `json:"codecs"`
 	Timescale uint32    `json:"timescale"` // ticks per second
-	Init      string    `json:"init"`      // the init segment's object name
+	Init      string    `json:"init"`      // the init segment's object name; "" where there is none
 	InitBytes int64     `json:"init_bytes"`
 	Segments  []Segment `json:"segments"`
+	// KeyURI leads from the rendition's playlist to the key of its segments, which are encrypted with AES-128.
+	KeyURI string `json:"key_uri,omitempty"`
 }
 
 // Duration is the length of the rendition in seconds.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 
+	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
 )
 
@@ -56,6 +57,11 @@ type Plan struct {
 	// Poster and Storyboard are nil in plans that were made before there were any.
 	Poster     *Poster     `json:"poster,omitempty"`
 	Storyboard *Storyboard `json:"storyboard,omitempty"`
+
+	// SegmentFormat is what the segments are written in. KeyID tells which key they are encrypted with, and nothing of that
+	// key; "" leaves them in the clear.
+	SegmentFormat job.SegmentFormat `json:"segment_format,omitempty"`
+	KeyID         string            `json:"key_id,omitempty"`
 }
 
 // VideoRendition is one rung of the ladder as it fits this source.
@@ -156,7 +162,18 @@ func (p Plan) Bound(v VideoRendition) int64 {
 			bound += int64(a.Bitrate)
 		}
 	}
+	if p.SegmentFormat.Stream() {
+		bound += p.packaging(bound)
+	}
 	return bound
+}
+
+// packaging is what a transport stream adds to a rate in bits per second, at most: the headers of its packets, a packet that is
+// half empty for each picture and each tenth of a second of sound, and what fills up a segment, of picture and of sound.
+func (p Plan) packaging(rate int64) int64 {
+	const packet, header, segments, full = 188, 4, 2, 20
+	packets := p.Source.Video.Rate.Float() + 12 + segments*full/float64(gopSeconds)
+	return rate*header/(packet-header) + int64(packets*packet*8)
 }
 
 // Duration is the length of the output in seconds.

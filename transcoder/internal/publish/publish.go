@@ -38,6 +38,7 @@ type Bucket interface {
 var (
 	initClass     = r2.Meta{ContentType: "video/mp4", CacheControl: "public, max-age=31536000, immutable"}
 	segmentClass  = r2.Meta{ContentType: "video/iso.segment", CacheControl: "public, max-age=31536000, immutable"}
+	streamClass   = r2.Meta{ContentType: "video/mp2t", CacheControl: "public, max-age=31536000, immutable"}
 	playlistClass = r2.Meta{ContentType: "application/vnd.apple.mpegurl", CacheControl: "public, max-age=60"}
 	// growingClass is for playlists that will be longer in a moment.
 	growingClass  = r2.Meta{ContentType: "application/vnd.apple.mpegurl", CacheControl: "public, max-age=1"}
@@ -104,6 +105,15 @@ func (t Tree) Segment(ctx context.Context, rendition string, number int, data []
 	name = fmt.Sprintf("segment_%d_%s.m4s", number, hash(data))
 	return name, t.once(ctx, t.key(rendition, name), data, segmentClass)
 }
+
+// Stream writes a media segment that is a transport stream and returns its name in the rendition's folder.
+func (t Tree) Stream(ctx context.Context, rendition string, number int, data []byte) (name string, err error) {
+	name = fmt.Sprintf("segment_%d_%s.ts", number, hash(data))
+	return name, t.once(ctx, t.key(rendition, name), data, streamClass)
+}
+
+// KeyURI leads from a media playlist to the key of the video's encrypted segments, which the Worker makes: no object is there.
+func KeyURI(videoID string) string { return "../../../../keys/" + videoID }
 
 // once writes an object whose name says its content: if it is there, it is the same.
 func (t Tree) once(ctx context.Context, key string, data []byte, m r2.Meta) error {
@@ -172,6 +182,14 @@ func (t Tree) MPD(ctx context.Context, data []byte, ours func() error) error {
 	return t.pointer(ctx, MPDKey(t.videoID), data, mpdClass, ours)
 }
 
+// WithdrawMPD removes the MPD of a version that was replaced by one without. ours is as with Master.
+func (t Tree) WithdrawMPD(ctx context.Context, ours func() error) error {
+	if err := ours(); err != nil {
+		return err
+	}
+	return t.bucket.Delete(ctx, MPDKey(t.videoID))
+}
+
 // Manifest writes the manifest, when all that it names is there. ours is as with Master.
 func (t Tree) Manifest(ctx context.Context, data []byte, ours func() error) error {
 	return t.pointer(ctx, ManifestKey(t.videoID), data, manifestClass, ours)
@@ -209,7 +227,7 @@ func (t Tree) replace(ctx context.Context, key string, data []byte, m r2.Meta, w
 }
 
 // Sweep removes all media and playlists that the master playlist does not lead to: what attempts left behind that lost a race,
-// and versions that were replaced. The MPD leads to the same, and to the subtitles' files.
+// and versions that were replaced. The MPD leads to the same; the manifest names the subtitles' files.
 func (t Tree) Sweep(ctx context.Context) error {
 	keep, err := t.reachable(ctx)
 	if err != nil {

@@ -2,10 +2,9 @@ package publish
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
-	"strings"
 
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/r2"
@@ -20,23 +19,32 @@ func (t Tree) Text(ctx context.Context, rendition string, number int, data []byt
 	return name, t.once(ctx, t.key(rendition, name), data, textClass)
 }
 
-// TextTrack writes the whole of a subtitle track, which the MPD names, and returns its name in the rendition's folder.
+// TextTrack writes the whole of a subtitle track, which the MPD and the manifest name, and returns its name in the rendition's folder.
 func (t Tree) TextTrack(ctx context.Context, rendition string, data []byte) (name string, err error) {
 	name = fmt.Sprintf("track_%s.vtt", hash(data))
 	return name, t.once(ctx, t.key(rendition, name), data, textClass)
 }
 
-// textTracks are the keys of the subtitle tracks that the MPD names: no playlist does.
+// textTracks are the keys of the subtitle tracks that the manifest names: no playlist does.
 func (t Tree) textTracks(ctx context.Context) ([]string, error) {
-	mpd, _, err := t.bucket.Read(ctx, MPDKey(t.videoID))
+	data, _, err := t.bucket.Read(ctx, ManifestKey(t.videoID))
 	if errors.Is(err, job.ErrNotFound) {
 		return nil, nil
 	}
-	var keys []string
-	for part := range strings.SplitSeq(string(mpd), "<BaseURL>") {
-		if uri, _, ok := strings.Cut(part, "</BaseURL>"); ok && strings.HasSuffix(uri, ".vtt") {
-			keys = append(keys, path.Join(path.Dir(MPDKey(t.videoID)), uri))
-		}
+	if err != nil {
+		return nil, err
 	}
-	return keys, err
+	var manifest struct {
+		Subtitles []struct {
+			File string `json:"file"`
+		} `json:"subtitles"`
+	}
+	if err := json.Unmarshal(data, &manifest); err != nil {
+		return nil, fmt.Errorf("read the manifest: %w", err)
+	}
+	var keys []string
+	for _, s := range manifest.Subtitles {
+		keys = append(keys, t.prefix()+s.File)
+	}
+	return keys, nil
 }

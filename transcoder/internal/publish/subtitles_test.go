@@ -28,7 +28,7 @@ func TestSweepKeepsSubtitlesThatAreLedTo(t *testing.T) {
 		if err := errors.Join(
 			tree.Complete(ctx, version, map[string][]byte{"subs_en": []byte("#EXTM3U\n#EXTINF:6,\n" + segment + "\n#EXT-X-ENDLIST\n")}),
 			tree.Master(ctx, []byte(`#EXT-X-MEDIA:TYPE=SUBTITLES,URI="subs_en/`+publish.PlaylistName(version)+"\"\n"), false, ours),
-			tree.MPD(ctx, []byte("<MPD>\n<BaseURL>../hls/720p/</BaseURL>\n<BaseURL>../hls/subs_en/"+track+"</BaseURL>\n</MPD>\n"), ours),
+			tree.Manifest(ctx, []byte(`{"subtitles": [{"file": "hls/subs_en/`+track+`"}]}`), ours),
 		); err != nil {
 			t.Fatal(err)
 		}

@@ -74,10 +74,11 @@ func File(cues []Cue) []byte {
 }
 
 // Segment writes the cues of a track that are shown in a part of the video, with the times that they have in the whole, as a
-// segment of an HLS playlist. The header says that these are the times of the pictures' segments, whose clock starts at 0 (RFC
-// 8216, section 3.5).
-func Segment(cues []Cue, start, end time.Duration) []byte {
-	out := bytes.NewBufferString("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n")
+// segment of an HLS playlist. The header says how these are the times of the pictures' segments (RFC 8216, section 3.5): zero is
+// the time stamp that those have at 0, in ticks of 90 kHz.
+func Segment(cues []Cue, start, end time.Duration, zero int) []byte {
+	out := &bytes.Buffer{}
+	fmt.Fprintf(out, "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:%d,LOCAL:00:00:00.000\n", zero)
 	for _, c := range cues {
 		if c.Start < end && c.End > start {
 			c.write(out)

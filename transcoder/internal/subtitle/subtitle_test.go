@@ -61,7 +61,7 @@ func TestFilesAndSegments(t *testing.T) {
 		start, end time.Duration
 		want       string
 	}{{0, s, head}, {0, 2 * s, head + a}, {2 * s, 6 * s, head + a}, {6 * s, 12 * s, head + a + c}, {7 * s, 12 * s, head + c}, {3662 * s, 3663 * s, head}} {
-		if got := string(subtitle.Segment(cues, test.start, test.end)); got != test.want {
+		if got := string(subtitle.Segment(cues, test.start, test.end, 0)); got != test.want {
 			t.Errorf("from %v to %v it is\n%s, want\n%s", test.start, test.end, got, test.want)
 		}
 	}

@@ -93,23 +93,20 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 	return result, nil
 }
 
-// conclude writes the MPD and the manifest, which are of the whole video.
+// conclude writes the MPD, if there is one, and the manifest, which are of the whole video.
 func (w *Worker) conclude(
 	ctx context.Context, tree publish.Tree, j job.Job, p plan.Plan, renditions []media.Rendition, texts []media.TextRendition,
 ) error {
-	mpd, err := dash.MPD(p, renditions, texts...)
+	playlists, err := w.entrances(ctx, tree, j, p, renditions, texts)
 	if err != nil {
 		return err
-	}
-	if err := tree.MPD(ctx, mpd, w.ours(ctx, j)); err != nil {
-		return fmt.Errorf("publish: %w", err)
 	}
 	// The record as it is now knows since when the video is playable.
 	if j, err = w.Catalog.Update(ctx, j.Ticket(), func(*job.Job) {}); err != nil {
 		return err
 	}
 	paths := manifest.Paths{
-		Playlists: manifest.Playlists{HLS: publish.MasterPath, DASH: publish.MPDPath},
+		Playlists: playlists,
 		Playlist:  publish.PlaylistName(j.Version),
 		IFrames:   publish.IFramesName(j.Version),
 	}
@@ -128,6 +125,28 @@ func (w *Worker) conclude(
 		return fmt.Errorf("publish: %w", err)
 	}
 	return nil
+}
+
+// entrances writes the MPD of a video that has one, and says where players begin.
+func (w *Worker) entrances(
+	ctx context.Context, tree publish.Tree, j job.Job, p plan.Plan, renditions []media.Rendition, texts []media.TextRendition,
+) (manifest.Playlists, error) {
+	paths := manifest.Playlists{HLS: publish.MasterPath}
+	if !j.MPD() {
+		if err := tree.WithdrawMPD(ctx, w.ours(ctx, j)); err != nil {
+			return paths, fmt.Errorf("publish: %w", err)
+		}
+		return paths, nil
+	}
+	mpd, err := dash.MPD(p, renditions, texts...)
+	if err != nil {
+		return paths, err
+	}
+	if err := tree.MPD(ctx, mpd, w.ours(ctx, j)); err != nil {
+		return paths, fmt.Errorf("publish: %w", err)
+	}
+	paths.DASH = publish.MPDPath
+	return paths, nil
 }
 
 // ours tells whether the run is still the video's, and goes on.

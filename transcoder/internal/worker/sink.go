@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"weir/transcoder/internal/cmaf"
+	"weir/transcoder/internal/encrypt"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
@@ -26,6 +27,7 @@ type sink struct {
 	plan    plan.Plan
 	task    plan.Task
 	tree    publish.Tree
+	key     *encrypt.Video // of the segments; nil leaves them in the clear
 	uploads *errgroup.Group
 	ctx     context.Context // ends with the first upload that fails
 
@@ -36,47 +38,50 @@ type sink struct {
 
 	mu         sync.Mutex
 	renditions map[string]*media.Rendition
+	packagers  map[string]packager
 }
 
-func newSink(ctx context.Context, w *Worker, t job.Ticket, p plan.Plan, task plan.Task) *sink {
+func newSink(ctx context.Context, w *Worker, t job.Ticket, p plan.Plan, task plan.Task, key *encrypt.Video) *sink {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(uploadsAtOnce)
 	return &sink{
 		worker: w, ticket: t, plan: p, task: task,
-		tree: publish.NewTree(w.Bucket, t.VideoID), uploads: g, ctx: gctx,
-		renditions: map[string]*media.Rendition{},
+		tree: publish.NewTree(w.Bucket, t.VideoID), key: key, uploads: g, ctx: gctx,
+		renditions: map[string]*media.Rendition{}, packagers: map[string]packager{},
 	}
 }
 
 // Init uploads an init segment and starts the rendition, anew if the encoder does.
 func (s *sink) Init(ctx context.Context, rendition string, init cmaf.Init) error {
-	name, err := s.tree.Init(ctx, rendition, init.Data)
+	pack, err := s.packager(init)
 	if err != nil {
+		return err
+	}
+	r := &media.Rendition{Name: rendition, Codecs: init.Codecs, Timescale: init.Timescale}
+	if s.key != nil {
+		r.KeyURI = publish.KeyURI(s.ticket.VideoID)
+	}
+	if err := pack.init(ctx, r, init); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.renditions[rendition] = &media.Rendition{
-		Name: rendition, Codecs: init.Codecs, Timescale: init.Timescale, Init: name, InitBytes: int64(len(init.Data)),
-	}
+	s.renditions[rendition], s.packagers[rendition] = r, pack
 	return nil
 }
 
 // Segment uploads a segment beside the encoder; it waits only while too many are on their way.
 func (s *sink) Segment(_ context.Context, rendition string, segment cmaf.Segment) error {
 	s.mu.Lock()
-	r := s.renditions[rendition]
+	r, pack := s.renditions[rendition], s.packagers[rendition]
 	s.mu.Unlock()
 	s.uploads.Go(func() error {
-		name, err := s.tree.Segment(s.ctx, rendition, segment.Number, segment.Data)
+		published, err := pack.segment(s.ctx, rendition, segment)
 		if err != nil {
 			return err
 		}
 		s.mu.Lock()
-		r.Segments = append(r.Segments, media.Segment{
-			Number: segment.Number, Name: name, Ticks: segment.Ticks, Bytes: int64(len(segment.Data)),
-			KeyFrames: segment.KeyFrames,
-		})
+		r.Segments = append(r.Segments, published)
 		s.mu.Unlock()
 		if s.task.Sound {
 			return s.commit(s.ctx)

@@ -14,6 +14,7 @@ import (
 	"weir/transcoder/internal/plan"
 	"weir/transcoder/internal/publish"
 	"weir/transcoder/internal/subtitle"
+	"weir/transcoder/internal/ts"
 )
 
 // textsAtOnce is how many segments of subtitles are uploaded side by side: small ones, so it is their number that takes time.
@@ -80,12 +81,16 @@ func (w *Worker) makeText(ctx context.Context, t job.Ticket, p plan.Plan, s plan
 		},
 		Cues: len(cues),
 	}
+	zero := 0
+	if p.SegmentFormat.Stream() {
+		zero = ts.Offset
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(textsAtOnce)
 	for n := range out.Segments {
 		first, end := p.Start(n), p.Start(n+1)
 		g.Go(func() error {
-			data := subtitle.Segment(cues, seconds(rate.Seconds(first)), seconds(rate.Seconds(end)))
+			data := subtitle.Segment(cues, seconds(rate.Seconds(first)), seconds(rate.Seconds(end)), zero)
 			name, err := tree.Text(gctx, s.Name, n, data)
 			out.Segments[n] = media.Segment{Number: n, Name: name, Ticks: uint64((end - first) * rate.Den), Bytes: int64(len(data))}
 			return err

@@ -141,13 +141,17 @@ var errEncoder = errors.New("encode")
 
 // encode does a task and commits its outcomes.
 func (w *Worker) encode(ctx context.Context, m taskMessage, p plan.Plan, task plan.Task) error {
+	key, err := w.key(m.VideoID, p)
+	if err != nil {
+		return err
+	}
 	upload, err := w.Sources.OpenVersion(ctx, p.Key, p.ETag, p.Size)
 	if err != nil {
 		return err
 	}
 	defer upload.Close()
 
-	s := newSink(ctx, w, m.Ticket, p, task)
+	s := newSink(ctx, w, m.Ticket, p, task, key)
 	progress := func(share float64) {
 		_ = w.signalTask(m, min(share, 0.99)) // only a hint
 	}

@@ -18,6 +18,7 @@ import (
 
 	"weir/transcoder/internal/catalog"
 	"weir/transcoder/internal/encode"
+	"weir/transcoder/internal/encrypt"
 	"weir/transcoder/internal/ffmpeg"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/plan"
@@ -64,6 +65,8 @@ type Worker struct {
 	// Storyboard is how storyboards are made where the request does not say.
 	Storyboard job.Storyboard
 	Sender     Sender
+	// EncryptionKey is what the keys of encrypted videos are derived from; not every Weir has one.
+	EncryptionKey encrypt.Master
 }
 
 // Run handles a message of the jobs lane: it walks one job down the line, from wherever it stands.
@@ -166,6 +169,9 @@ func (w *Worker) plan(ctx context.Context, j job.Job) (plan.Plan, error) {
 		return plan.Plan{}, err
 	}
 	p = plan.Make(j.Key, upload.ETag(), upload.Size(), src, w.Ladder).Illustrate(j.PosterAt, j.Spec.Storyboard.Or(w.Storyboard))
+	if p, err = w.wrap(p, j.Spec); err != nil {
+		return plan.Plan{}, err
+	}
 	w.Log.Info("the job was planned", "job", j.VideoID, "run", j.Run, "source", src, "chunks", len(p.Chunks))
 	return commit(ctx, w.Bucket, planKey(j.Ticket()), p)
 }

@@ -198,7 +198,7 @@ func (b *Bucket) put(key string, data []byte, m r2.Meta) {
 }
 
 // references are the URIs in a playlist: lines that are no tags, and URI attributes; and those in an MPD that has an element a
-// line, with a BaseURL in front of them.
+// line, with a BaseURL in front of them. A key is no object.
 func references(playlist string) []string {
 	var uris []string
 	base, isMPD := "", strings.Contains(playlist, "<MPD")
@@ -220,7 +220,7 @@ func references(playlist string) []string {
 		}
 		if line != "" && !strings.HasPrefix(line, "#") {
 			uris = append(uris, line)
-		} else if _, rest, ok := strings.Cut(line, `URI="`); ok {
+		} else if _, rest, ok := strings.Cut(line, `URI="`); ok && !strings.HasPrefix(line, "#EXT-X-KEY:") {
 			uri, _, _ := strings.Cut(rest, `"`)
 			uris = append(uris, uri)
 		}
