@@ -16,7 +16,9 @@ document.body.insertAdjacentHTML("beforeend", layout);
 const player = document.querySelector("media-controller");
 const video = player.querySelector("hls-video");
 
-player.querySelector("media-poster-image").src = `${folder}/poster.jpg`;
+const poster = player.querySelector("media-poster-image");
+poster.shadowRoot.querySelector("img").addEventListener("error", () => poster.remove()); // sound alone has none
+poster.src = `${folder}/poster.jpg`;
 player.querySelector("track").src = `${folder}/storyboard/storyboard.vtt`;
 // A worker of hls.js would be a script that no server gave, which the page's policy forbids; segments need none.
 video.config = { enableWorker: false, capLevelToPlayerSize: true };

@@ -39,7 +39,7 @@ func TestTagsThatNobodyKnowsAreNoFinding(t *testing.T) {
 // Each of these trees breaks one rule, and it is found under that rule. What else breaks with it may be found as well.
 func TestABrokenRuleIsFoundUnderItsNumber(t *testing.T) {
 	broken := map[string]bool{}
-	for _, m := range slices.Concat(mutations, packagingMutations) {
+	for _, m := range slices.Concat(mutations, soundMutations, packagingMutations) {
 		t.Run(m.rule+" "+m.name, func(t *testing.T) {
 			v := model(t)
 			if m.model != nil {

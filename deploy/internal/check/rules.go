@@ -67,6 +67,8 @@ var Rules = []Rule{
 	{"RFC 4.3.3.1", Error, "each EXTINF, rounded, is at most the target duration"},
 	{"RFC 4.3.3.4", Error, "a VOD playlist ends with EXT-X-ENDLIST"},
 	{"RFC 4.3.4.1", Error, "renditions have TYPE, GROUP-ID and NAME, and subtitles a URI; names are unique in a group, at most one is the default"},
+	{"RFC 4.3.4.1.1", Warning, "what a player may take by itself differs from all else in its group in LANGUAGE or CHARACTERISTICS"},
+	{"RFC 4.3.4.2.1", Error, "all groups of a type have the same renditions, with the same names, languages and choices"},
 	{"RFC 4.3.4.2", Error, "what is said of a variant is so: CODECS, RESOLUTION, FRAME-RATE, its groups"},
 	{"RFC 5.2", Error, "encrypted segments are AES-128 with CBC, in whole blocks, with padding by PKCS #7"},
 	{"RFC 6.2.1", Error, "what a playlist names is there"},
@@ -86,6 +88,7 @@ var Rules = []Rule{
 	{"W texts", Warning, "all variants go with the same subtitles"},
 	{"W key", Error, "keys are kept by no cache, and no two segments have the same key and initialization vector"},
 	{"W cache", Warning, "media may be cached for an hour at least, playlists not for ever"},
+	{"W default", Error, "a group of sound has one that is heard unless another is chosen, and a variant of sound alone holds it"},
 	{"W read", Error, "the segments can be looked into"},
 }
 

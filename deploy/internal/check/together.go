@@ -14,9 +14,10 @@ func (c *checker) judgeMaster(t *tree) {
 	if !m.independent {
 		c.find("9.11", masterName, "EXT-X-INDEPENDENT-SEGMENTS", "none")
 	}
-	shapes := map[string]bool{}
+	all, shapes := map[string]bool{}, map[string]bool{}
 	for _, v := range m.variants {
 		c.wantAttributes(v, v.uri, map[string]string{"CODECS": "9.1", "AVERAGE-BANDWIDTH": "9.14", "BANDWIDTH": "RFC 4.3.4.2"})
+		all[v.uri] = true
 		if v.soundOnly() {
 			continue
 		}
@@ -26,13 +27,13 @@ func (c *checker) judgeMaster(t *tree) {
 			c.find("1.19", v.uri, "at most 60 frames a second", "%.3f", rate)
 		}
 	}
-	if len(shapes) < 2 {
-		c.find("9.9", masterName, "several variants", "%d", len(shapes))
+	if n := len(shapes); n == 1 || n == 0 && len(all) < 2 {
+		c.find("9.9", masterName, "several variants", "%d", max(n, len(all)))
 	}
 	for _, v := range m.iframes {
 		c.wantAttributes(v, v.uri, map[string]string{"CODECS": "9.3", "RESOLUTION": "9.4", "BANDWIDTH": "RFC 4.3.4.2", "URI": "RFC 4.3.4.2"})
 	}
-	if len(m.iframes) == 0 {
+	if len(m.iframes) == 0 && len(shapes) > 0 {
 		level := levels["6.1"]
 		if t.encrypted() {
 			level = Warning // ranges of what is encrypted as a whole cannot be decrypted
@@ -50,6 +51,7 @@ func (c *checker) judgeMaster(t *tree) {
 	}
 	c.judgeShapes(m)
 	c.judgeGroups(m)
+	c.judgeChoices(m)
 	c.judgeSubtitles(m)
 }
 
@@ -147,6 +149,9 @@ func (c *checker) judgeTogether(t *tree) {
 		if l := t.video[v.uri]; l != nil && l.track != nil {
 			c.judgeVariant(t, v, l)
 		}
+		if v.soundOnly() {
+			c.judgeSoundAlone(t, v)
+		}
 	}
 	for _, v := range t.master.iframes {
 		l := t.iframes[v.uri]
@@ -194,6 +199,11 @@ func (c *checker) judgeVariant(t *tree, v tag, l *list) {
 	if l.track.hdr() && v.text("VIDEO-RANGE") == "" {
 		c.find("9.16", v.uri, "a VIDEO-RANGE", "none, with transfer characteristics %d", l.track.sps.VUI.TransferCharacteristics)
 	}
+	c.judgeRates(v, peak, average)
+}
+
+// judgeRates compares what a variant says that it needs with what was measured.
+func (c *checker) judgeRates(v tag, peak, average float64) {
 	bandwidth := v.number("BANDWIDTH")
 	c.judgeRate("1.27", v.uri, "BANDWIDTH", bandwidth, peak)
 	if said := v.number("AVERAGE-BANDWIDTH"); said > 0 {
@@ -302,6 +312,7 @@ func (c *checker) judgeLengths(t *tree) {
 	}
 	video, audio, iframes := readable(t.video), readable(t.audio), readable(t.iframes)
 	if len(video) == 0 {
+		c.judgeSounds(audio)
 		return
 	}
 	first, frame := video[0], t.frame()

@@ -22,6 +22,7 @@ func leads(key string) bool { return strings.HasSuffix(key, ".m3u8") || strings.
 type playlist struct {
 	etag   string
 	master bool
+	sound  bool // a master of variants without a picture
 	mpd    bool
 	names  []string // keys of what it leads to
 	media  media
@@ -57,9 +58,10 @@ func parse(key string, body []byte) (playlist, error) {
 	}
 	switch p := read.(type) {
 	case *m3u8.MasterPlaylist:
-		l.master = true
+		l.master, l.sound = true, true
 		for _, v := range p.Variants {
 			name(v.URI)
+			l.sound = l.sound && v.Resolution == ""
 		}
 		for _, a := range p.GetAllAlternatives() {
 			if a.URI != "" {

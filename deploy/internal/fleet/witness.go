@@ -224,9 +224,15 @@ func (w *Witness) Complete() string {
 	return ""
 }
 
-// entrances are what every video has beside its master playlist and its MPD: keys that its backend is told.
+// entrances are what every video has beside its master playlist and its MPD: keys that its backend is told. Sound alone has no
+// pictures.
 func (w *Witness) entrances() []string {
 	folder := "videos/" + w.id + "/"
+	for _, l := range w.lists {
+		if l.sound {
+			return []string{folder + "manifest.json"}
+		}
+	}
 	return []string{folder + "manifest.json", folder + "poster.jpg", folder + "storyboard/storyboard.vtt"}
 }
 

@@ -289,3 +289,19 @@ func TestWitnessKnowsWhenAVideoIsWhole(t *testing.T) {
 		t.Errorf("shape %v, want %v", got, want)
 	}
 }
+
+// Sound alone has no poster and no storyboard, and one that is there belongs to nobody.
+func TestCompleteSoundAlone(t *testing.T) {
+	w := fleet.NewWitness("v")
+	all := objects(2, mediaKey, masterKey, mpdKey, "videos/v/manifest.json", "videos/v/poster.jpg")
+	w.Objects(epoch, all)
+	w.Playlist(masterKey, "1", []byte(strings.Replace(master, ",RESOLUTION=320x180", `,CODECS="mp4a.40.2"`, 1)), all)
+	w.Playlist(mediaKey, "1", []byte(media(2, true)), all)
+	w.Playlist(mpdKey, "1", []byte(description(2)), all)
+	if got := w.Complete(); got != "" {
+		t.Errorf("with all of it: %q", got)
+	}
+	if left := w.Unreferenced(); !slices.Equal(left, []string{"poster.jpg"}) {
+		t.Errorf("unreferenced: %v", left)
+	}
+}

@@ -139,17 +139,20 @@ func renditions(ctx context.Context, master string) ([]rendition, error) {
 		all = append(all, rendition{url: u, audio: audio, name: uri})
 		return nil
 	}
-	for _, a := range m.GetAllAlternatives() {
-		known[a.URI] = true // a variant of audio alone has the URI of its audio
-	}
 	for _, v := range m.Variants {
-		if !v.Iframe {
+		if !v.Iframe && !soundOnly(v.Codecs) {
 			if err := add(v.URI, false); err != nil {
 				return nil, err
 			}
 		}
 	}
-	clear(known)
+	for _, v := range m.Variants {
+		if soundOnly(v.Codecs) {
+			if err := add(v.URI, true); err != nil {
+				return nil, err
+			}
+		}
+	}
 	for _, a := range m.GetAllAlternatives() {
 		if a.Type == "AUDIO" {
 			if err := add(a.URI, true); err != nil {
@@ -161,6 +164,16 @@ func renditions(ctx context.Context, master string) ([]rendition, error) {
 		return nil, errors.New("master playlist: it lists nothing")
 	}
 	return all, nil
+}
+
+// soundOnly tells whether a variant of such codecs has no picture.
+func soundOnly(codecs string) bool {
+	for codec := range strings.SplitSeq(codecs, ",") {
+		if !strings.HasPrefix(codec, "mp4a.") {
+			return false
+		}
+	}
+	return true
 }
 
 // seen is what one rendition showed.

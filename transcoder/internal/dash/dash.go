@@ -8,6 +8,7 @@ package dash
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,43 +31,26 @@ const (
 	// closed is the type of stream access point that each segment starts with (ISO/IEC 14496-12, annex I): a picture, or a
 	// sound, on which nothing before it and all behind it depends.
 	closed = 1
-	// channels of the published sound.
-	channels = "2"
 )
 
 // MPD writes the MPD of a video that is there in whole, as dash/manifest.mpd in the video's folder. The rungs of the plan are one
-// adaptation set, highest first, and the bit rates of its sound another; then each of its subtitles has one.
+// adaptation set, highest first, and so are the bit rates of each of its audio tracks; then each of its subtitles has one.
 func MPD(p plan.Plan, renditions []media.Rendition, texts ...media.TextRendition) ([]byte, error) {
-	rate := frameRate(p.Source.Video.Rate)
-	picture := newSet("video", mpd.MIME_TYPE_VIDEO_MP4)
-	picture.MaxFrameRate = rate
-	sound := newSet("audio", mpd.MIME_TYPE_AUDIO_MP4)
-	layout := mpd.NewDescriptor(mpd.AUDIO_CHANNEL_CONFIGURATION_MPEG_DASH, channels, "")
-	sound.AudioChannelConfigurations = []*mpd.DescriptorType{layout}
-	if a := p.Source.Audio; a != nil {
-		sound.Lang = a.Language
-	}
-
 	w := writer{target: p.TargetDuration(), renditions: renditions}
-	for _, v := range p.Video {
-		r, err := w.add(picture, v.Name)
+	var sets []*adaptationSet
+	if len(p.Video) > 0 {
+		picture, err := w.picture(p)
 		if err != nil {
 			return nil, err
 		}
-		r.Width, r.Height, r.Sar, r.FrameRate = uint32(v.Width), uint32(v.Height), "1:1", mpd.FrameRateType(rate)
-		picture.MaxWidth, picture.MaxHeight = max(picture.MaxWidth, r.Width), max(picture.MaxHeight, r.Height)
+		sets = append(sets, picture)
 	}
-	for _, a := range p.Audio {
-		r, err := w.add(sound, a.Name)
+	for _, track := range p.Tracks() {
+		sound, err := w.sound(p, track)
 		if err != nil {
 			return nil, err
 		}
-		// The ticks of sound are its samples.
-		r.AudioSamplingRate = mpd.Ptr(mpd.UIntVectorType(strconv.FormatUint(uint64(*sound.SegmentList.Timescale), 10)))
-	}
-	sets := []*adaptationSet{picture, sound}
-	if len(p.Audio) == 0 {
-		sets = sets[:1]
+		sets = append(sets, sound)
 	}
 	sets = append(sets, textSets(p, texts)...)
 	for i, s := range sets {
@@ -111,9 +95,9 @@ type (
 	}
 )
 
-func newSet(content, mime string) *adaptationSet {
+func newSet(content, mime string, role media.Role) *adaptationSet {
 	set := mpd.NewAdaptationSetWithParams(content, mime, true, closed)
-	set.Roles = []*mpd.DescriptorType{mpd.NewRole("main")}
+	set.Roles = []*mpd.DescriptorType{mpd.NewRole(string(role))}
 	return &adaptationSet{AdaptationSetType: set}
 }
 
@@ -122,6 +106,60 @@ type writer struct {
 	target          int // seconds
 	renditions      []media.Rendition
 	length, longest mpd.Duration // of the video, of a segment
+}
+
+// picture is the set of the rungs.
+func (w *writer) picture(p plan.Plan) (*adaptationSet, error) {
+	rate := frameRate(p.Source.Video.Rate)
+	set := newSet("video", mpd.MIME_TYPE_VIDEO_MP4, media.Main)
+	set.MaxFrameRate = rate
+	for _, v := range p.Video {
+		r, err := w.add(set, v.Name)
+		if err != nil {
+			return nil, err
+		}
+		r.Width, r.Height, r.Sar, r.FrameRate = uint32(v.Width), uint32(v.Height), "1:1", mpd.FrameRateType(rate)
+		set.MaxWidth, set.MaxHeight = max(set.MaxWidth, r.Width), max(set.MaxHeight, r.Height)
+	}
+	return set, nil
+}
+
+// forBlind is the purpose of sound that says what is seen (ETSI TS 102 822-3-1, AudioPurposeCS), as DASH-IF's guidelines want it said
+// beside the role.
+var forBlind = mpd.NewDescriptor("urn:tva:metadata:cs:AudioPurposeCS:2007", "1", "")
+
+// sound is the set of one audio track.
+func (w *writer) sound(p plan.Plan, track int) (*adaptationSet, error) {
+	var set *adaptationSet
+	for _, a := range p.Audio {
+		if a.Track != track {
+			continue
+		}
+		if set == nil {
+			set = soundSet(p.Track(a))
+		}
+		r, err := w.add(set, a.Name)
+		if err != nil {
+			return nil, err
+		}
+		// The ticks of sound are its samples.
+		r.AudioSamplingRate = mpd.Ptr(mpd.UIntVectorType(strconv.FormatUint(uint64(*set.SegmentList.Timescale), 10)))
+	}
+	return set, nil
+}
+
+func soundSet(track media.Audio) *adaptationSet {
+	set := newSet("audio", mpd.MIME_TYPE_AUDIO_MP4, cmp.Or(track.Role, media.Main))
+	set.Lang = track.Language
+	if track.Name != "" {
+		set.Labels = []*mpd.LabelType{{Value: track.Name}}
+	}
+	if track.Role == media.Description {
+		set.Accessibilities = []*mpd.DescriptorType{forBlind}
+	}
+	layout := mpd.NewDescriptor(mpd.AUDIO_CHANNEL_CONFIGURATION_MPEG_DASH, strconv.Itoa(plan.Channels), "")
+	set.AudioChannelConfigurations = []*mpd.DescriptorType{layout}
+	return set
 }
 
 // add adds a rendition to a set. Its segments are as long as those of the others there, so the set has the one timeline.

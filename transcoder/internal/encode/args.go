@@ -231,7 +231,7 @@ func newPart(p plan.Plan, chunks []plan.Chunk) part {
 
 // frame is the number of the AAC frame with which a segment starts: the one nearest to the start of its picture.
 func (t part) frame(segment int) int64 {
-	return int64(math.Round(t.Source.Video.Rate.Seconds(t.Start(segment)) * sampleRate / aacFrame))
+	return int64(math.Round(t.Rate().Seconds(t.Start(segment)) * sampleRate / aacFrame))
 }
 
 // fed is the range of samples that the encoder of the part gets.
@@ -250,31 +250,46 @@ func (t part) seconds() float64 {
 	return float64(end-start) / sampleRate
 }
 
-// audioGraph turns a part of the source's sound, with the encoder's run-up and run-out, into stereo at one rate, as long as
-// the picture and in step with it.
-func audioGraph(t part) string {
+// audioGraphs turn a part of each of the source's audio tracks, with the encoder's run-up and run-out, into stereo at one rate, as
+// long as the picture and in step with it. Each track has a graph of its own: one of several would begin only when all of them
+// have, and keep what it gets meanwhile.
+func audioGraphs(t part) []string {
+	var args []string
+	for _, track := range t.Tracks() {
+		var outputs []string
+		for i, a := range t.Audio {
+			if a.Track == track {
+				outputs = append(outputs, fmt.Sprintf("[a%d]", i))
+			}
+		}
+		filters := trackFilters(t, t.Source.Audio[track])
+		args = append(args, "-filter_complex", fmt.Sprintf("%s,asplit=%d%s", filters, len(outputs), strings.Join(outputs, "")))
+	}
+	return args
+}
+
+// trackFilters are those of one track.
+func trackFilters(t part, a media.Audio) string {
 	start, end := t.fed()
+	cut := fmt.Sprintf("atrim=start_sample=%d:end_sample=%d,asetpts=N", start, end)
+	if t.Origin+float64(end)/sampleRate < a.Start-soundMargin {
+		// Its sound comes later. To wait for it would keep the other tracks from being heard.
+		return fmt.Sprintf("anullsrc=r=%d:cl=stereo,aformat=sample_fmts=fltp,%s", sampleRate, cut)
+	}
 	// In floating point, surround is mixed with the levels of ITU-R BS.775; integers would be made quieter, lest they clip.
 	stereo := "aformat=sample_fmts=fltp:channel_layouts=stereo"
-	if t.Source.Audio.Channels == 1 {
+	if a.Channels == 1 {
 		// As loud in both ears as it was; FFmpeg would halve its power.
 		stereo = "aformat=sample_fmts=fltp,pan=stereo|c0=c0|c1=c0"
 	}
-	var graph strings.Builder
-	fmt.Fprintf(&graph, "[0:%d]%s", t.Source.Audio.Index, strings.Join([]string{
+	return fmt.Sprintf("[0:%d]%s", a.Index, strings.Join([]string{
 		fmt.Sprintf("asetpts=PTS-(%s)/TB", float(t.Origin)),
 		// Holes in the timestamps become silence; what starts late is preceded by silence, what starts early is cut.
 		fmt.Sprintf("aresample=%d:async=1:first_pts=0", sampleRate),
 		stereo,
 		fmt.Sprintf("apad=whole_len=%d", end),
-		fmt.Sprintf("atrim=start_sample=%d:end_sample=%d", start, end),
-		"asetpts=N",
-		fmt.Sprintf("asplit=%d", len(t.Audio)),
+		cut,
 	}, ","))
-	for i := range t.Audio {
-		fmt.Fprintf(&graph, "[a%d]", i)
-	}
-	return graph.String()
 }
 
 // audioArgs are the arguments of one bit rate's output.

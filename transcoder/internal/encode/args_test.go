@@ -20,7 +20,7 @@ func sample(t *testing.T) plan.Plan {
 	return plan.Make("uploads/a.mp4", `"etag"`, 1000, media.Source{
 		Demuxer: "mov",
 		Video:   media.Video{Index: 0, Width: 1280, Height: 720, Rate: media.Rate{Num: 30000, Den: 1001}, Start: 0.25, End: 65.25, Color: media.Color{Matrix: "bt709"}},
-		Audio:   &media.Audio{Index: 2, Start: 0.2, End: 66.25},
+		Audio:   media.Tracks{{Index: 2, Start: 0.2, End: 66.25}},
 	}, ladder)
 }
 
@@ -56,7 +56,7 @@ func TestArguments(t *testing.T) {
 		chunks []plan.Chunk
 	}{{"sound of the first chunk", p.Chunks[:1]}, {"sound of the rest", p.Chunks[1:]}} {
 		in := ffmpeg.Input{URL: "http://127.0.0.1:1/UPLOAD", Demuxer: "mov"}
-		write(sound.title, inputArgs(p, in), []string{"-filter_complex", audioGraph(newPart(p, sound.chunks))}, audioArgs(p, 0), audioArgs(p, 1))
+		write(sound.title, inputArgs(p, in), audioGraphs(newPart(p, sound.chunks)), audioArgs(p, 0), audioArgs(p, 1))
 	}
 
 	golden.Check(t, "arguments.txt", []byte(text.String()))

@@ -1,7 +1,7 @@
 // Package encode makes CMAF segments out of an upload: one FFmpeg process a task, one decode for all renditions.
 //
-// [Encoder.Picture] encodes a chunk in every rung of the ladder, [Encoder.Sound] the sound of one or more chunks in every
-// bit rate. Both hand segments on while the process runs; what becomes of them is the sink's business. The arguments are
+// [Encoder.Picture] encodes a chunk in every rung of the ladder, [Encoder.Sound] the sound of one or more chunks, every track in
+// every bit rate. Both hand segments on while the process runs; what becomes of them is the sink's business. The arguments are
 // made by pure functions in args.go, each with its reason.
 package encode
 
@@ -108,7 +108,7 @@ func (e Encoder) Sound(ctx context.Context, p plan.Plan, chunks []plan.Chunk, ur
 		})
 	}
 	in := ffmpeg.Input{URL: url, Demuxer: p.Source.Demuxer, Seek: soundSeek(t)}
-	input := append(inputArgs(p, in), "-filter_complex", audioGraph(t))
+	input := append(inputArgs(p, in), audioGraphs(t)...)
 	return e.Tools.Run(ctx, ffmpeg.Options{Nice: nice(chunks[0]), Limit: limit(p.Duration())}, input, outputs, share(progress, t.seconds()))
 }
 

@@ -255,13 +255,13 @@ func transcode(t *testing.T, file string, seconds int) (plan.Plan, *shelf, error
 	if p.Duration() > float64(2*seconds) {
 		t.Fatalf("planned to last %.1f s: %+v", p.Duration(), source)
 	}
-	for _, c := range p.Chunks {
-		if err := e.Picture(t.Context(), p, c, url, s, nil); err != nil {
-			return p, s, err
+	for _, task := range p.Tasks() {
+		if task.Sound {
+			err = e.Sound(t.Context(), p, task.Chunks, url, s, nil)
+		} else {
+			err = e.Picture(t.Context(), p, task.Chunks[0], url, s, nil)
 		}
-	}
-	if len(p.Audio) > 0 {
-		if err := e.Sound(t.Context(), p, p.Chunks, url, s, nil); err != nil {
+		if err != nil {
 			return p, s, err
 		}
 	}
@@ -783,6 +783,13 @@ func TestWhatIsNoVideoIsRefused(t *testing.T) {
 		{input{name: "an MP4 that breaks off", file: "a.mp4", video: x264, edit: func(_ *testing.T, data []byte) []byte { return data[:len(data)/2] }}, job.SourceTruncated},
 		{input{name: "a codec nobody knows", file: "a.mp4", video: x264, edit: func(_ *testing.T, data []byte) []byte {
 			return bytes.Replace(data, []byte("avc1"), []byte("zzzz"), -1)
+		}}, job.UnsupportedFormat},
+		{input{name: "a picture in a codec nobody knows, beside sound", file: "a.mp4", video: x264, audio: aac, edit: func(_ *testing.T, data []byte) []byte {
+			return bytes.Replace(data, []byte("avc1"), []byte("zzzz"), -1)
+		}}, job.UnsupportedFormat},
+		{input{name: "a WAV that breaks off", file: "a.wav", audio: pcm, edit: func(_ *testing.T, data []byte) []byte { return data[:len(data)/2] }}, job.SourceTruncated},
+		{input{name: "sound in a codec nobody knows", file: "a.m4a", audio: words("-c:a alac"), edit: func(_ *testing.T, data []byte) []byte {
+			return bytes.Replace(data, []byte("alac"), []byte("zzzz"), -1)
 		}}, job.UnsupportedFormat},
 		{input{name: "an MP4 with no pictures in it", file: "a.mp4", video: append(words("-frames:v 0"), x264...)}, job.UnsupportedFormat},
 	} {

@@ -83,7 +83,7 @@ func TestTheJoinsOfEncodersAreNotHeard(t *testing.T) {
 	p := plan.Make("k", "e", 1, media.Source{
 		Demuxer: "mov",
 		Video:   media.Video{Index: 0, Width: 64, Height: 36, Rate: media.Rate{Num: 25, Den: 1}, End: seconds},
-		Audio:   &media.Audio{Index: 1, End: seconds},
+		Audio:   media.Tracks{{Index: 1, End: seconds}},
 	}, ladder)
 	record := func(parts ...[]plan.Chunk) []float64 {
 		s := &tape{segments: map[int][]byte{}}

@@ -88,11 +88,11 @@ func setKey(p *m3u8.MediaPlaylist, r media.Rendition, s media.Segment) error {
 // variant that is listed first until they have measured the network.
 const firstRate = 2_000_000
 
-// Master writes the multivariant playlist: a variant for each rung of the plan, with the audio rendition that goes with it.
-// First comes the one whose rate is nearest to [firstRate], then the others, highest first. playlist and iframes are the
-// names of the media and I-frame playlists in the renditions' folders. As long as the media playlists grow, the bandwidths are
-// the upper bounds of what may come, and there are no I-frame playlists; then they are measured. Each variant goes with all
-// subtitles of the plan that were made, of which there may be none.
+// Master writes the multivariant playlist: a variant for each rung of the plan, with the group of audio renditions that goes with
+// it, or for each group where there is sound alone. First comes the one whose rate is nearest to [firstRate], then the others,
+// highest first. playlist and iframes are the names of the media and I-frame playlists in the renditions' folders. As long as the
+// media playlists grow, the bandwidths are the upper bounds of what may come, and there are no I-frame playlists; then they are
+// measured. Each variant goes with all subtitles of the plan that were made, of which there may be none.
 func Master(
 	p plan.Plan, renditions []media.Rendition, playlist, iframes string, kind Kind, texts ...media.TextRendition,
 ) ([]byte, error) {
@@ -100,20 +100,18 @@ func Master(
 	for _, r := range renditions {
 		byName[r.Name] = r
 	}
-	target := p.TargetDuration()
-	language := undetermined
-	if a := p.Source.Audio; a != nil && a.Language != "" {
-		language = a.Language
+	for _, name := range p.Renditions() {
+		if _, ok := byName[name]; !ok {
+			return nil, fmt.Errorf("write the master playlist: rendition %s is missing", name)
+		}
 	}
+	target := p.TargetDuration()
 	master := m3u8.NewMasterPlaylist()
 	master.SetVersion(versionOf(renditions...))
 	master.SetIndependentSegments(true)
 	var variants, trick []m3u8.Variant
 	for _, v := range p.Video {
-		r, ok := byName[v.Name]
-		if !ok {
-			return nil, fmt.Errorf("write the master playlist: rendition %s is missing", v.Name)
-		}
+		r := byName[v.Name]
 		peak, average := Bandwidth(r, target)
 		params := m3u8.VariantParams{
 			Codecs:     r.Codecs,
@@ -121,19 +119,13 @@ func Master(
 			FrameRate:  p.Source.Video.Rate.Float(),
 			Captions:   "NONE", // said of none, players look for captions in the picture (RFC 8216, section 4.3.4.2)
 		}
-		if v.Audio != "" {
-			a, ok := byName[v.Audio]
-			if !ok {
-				return nil, fmt.Errorf("write the master playlist: rendition %s is missing", v.Audio)
-			}
-			audioPeak, audioAverage := Bandwidth(a, target)
-			peak, average = peak+audioPeak, average+audioAverage
-			params.Codecs += "," + a.Codecs
+		if sounds := p.Group(v.Audio); len(sounds) > 0 {
+			// Of the sounds, players need the one that is chosen: the greatest counts.
+			soundPeak, soundAverage := groupBandwidth(sounds, byName, target)
+			peak, average = peak+soundPeak, average+soundAverage
+			params.Codecs += "," + byName[sounds[0].Name].Codecs
 			params.Audio = v.Audio
-			params.Alternatives = []*m3u8.Alternative{{
-				Type: "AUDIO", GroupId: v.Audio, Name: "Default", URI: path.Join(v.Audio, playlist),
-				Language: language, Default: true, Autoselect: true, Channels: &m3u8.Channels{Amount: 2},
-			}}
+			params.Alternatives = alternatives(p, sounds, playlist)
 		}
 		if kind == Event {
 			peak, average = max(peak, p.Bound(v)), 0
@@ -147,15 +139,15 @@ func Master(
 			}})
 		}
 	}
+	if len(p.Video) == 0 {
+		variants = soundVariants(p, byName, playlist, kind)
+	}
 	addSubtitles(p, variants, texts, playlist)
 	for _, v := range append(startFirst(variants), trick...) {
 		master.Append(v.URI, nil, v.VariantParams)
 	}
 	return master.Encode().Bytes(), nil
 }
-
-// undetermined is the language of sound that nobody has named (RFC 5646, section 4.1): rule 8.10 wants one.
-const undetermined = "und"
 
 // startFirst puts the variant with which a player is to begin before the others.
 func startFirst(variants []m3u8.Variant) []m3u8.Variant {

@@ -78,6 +78,7 @@ func TestPlaylists(t *testing.T) {
 	for i := range p.Video {
 		p.Video[i].Audio = ""
 	}
+	p.Audio = nil
 	silent, err := hls.Master(p, renditions[:3], "playlist.m3u8", "iframes.m3u8", hls.VOD)
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +143,7 @@ func TestWithoutAllKeyFramesThereIsNoIFramePlaylist(t *testing.T) {
 
 func TestTheSoundHasItsLanguage(t *testing.T) {
 	p, renditions := video()
-	p.Source.Audio = &media.Audio{Language: "pt-BR"}
+	p.Source.Audio = media.Tracks{{Language: "pt-BR"}}
 	master, err := hls.Master(p, renditions, "playlist.m3u8", "iframes.m3u8", hls.VOD)
 	if err != nil || bytes.Count(master, []byte(`,LANGUAGE="pt-BR",`)) != 2 {
 		t.Errorf("%v:\n%s", err, master)

@@ -32,7 +32,7 @@ type Manifest struct {
 	ProcessedAt time.Time   `json:"processed_at"`
 	Timings     Timings     `json:"timings"`
 	Source      Source      `json:"source"`
-	Encoder     Encoder     `json:"encoder"`
+	Encoder     Encoder     `json:"encoder,omitzero"` // none of sound alone
 	Segments    Segments    `json:"segments"`
 	Playlists   Playlists   `json:"playlists"`
 	Pictures    Pictures    `json:"pictures,omitzero"`
@@ -51,8 +51,10 @@ type Source struct {
 	Container string       `json:"container"` // FFmpeg's name of the format: mov, matroska, mpegts, …
 	Bytes     int64        `json:"bytes"`
 	Duration  float64      `json:"duration_s"` // from the first picture or sound to the last
-	Video     SourceVideo  `json:"video"`
-	Audio     *SourceAudio `json:"audio,omitempty"`
+	Video     *SourceVideo `json:"video,omitempty"`
+	Audio     *SourceAudio `json:"audio,omitempty"` // the first of the tracks
+	// Tracks are all sounds that are published, where there are several: first the default, then the others in the container's order.
+	Tracks []SourceAudio `json:"audio_tracks,omitempty"`
 	// Subtitles are all that it has. Those without a rendition were left out: they are pictures, or cannot be read.
 	Subtitles []SourceSubtitle `json:"subtitles,omitempty"`
 }
@@ -67,11 +69,13 @@ type SourceVideo struct {
 	HDR        string `json:"hdr,omitempty"` // its transfer: smpte2084 (PQ) or arib-std-b67 (HLG)
 }
 
-// SourceAudio is its sound.
+// SourceAudio is one of its sounds.
 type SourceAudio struct {
-	Codec    string `json:"codec"`
-	Channels int    `json:"channels,omitempty"`
-	Language string `json:"language,omitempty"` // RFC 5646
+	Codec    string     `json:"codec"`
+	Channels int        `json:"channels,omitempty"`
+	Language string     `json:"language,omitempty"` // RFC 5646
+	Name     string     `json:"name,omitempty"`
+	Role     media.Role `json:"role,omitempty"` // main, alternate, commentary or description
 }
 
 // Encoder is how the pictures were encoded.
@@ -116,8 +120,12 @@ type Rendition struct {
 	Height           int     `json:"height,omitempty"`
 	FrameRate        string  `json:"frame_rate,omitempty"`
 	SampleRate       uint32  `json:"sample_rate,omitempty"` // samples per second
-	MaxBitrate       int     `json:"max_bitrate"`           // what the encoder was given
-	Bandwidth        int64   `json:"bandwidth"`             // the peak, measured
+	Channels         int     `json:"channels,omitempty"`
+	Language         string  `json:"language,omitempty"` // RFC 5646
+	Label            string  `json:"label,omitempty"`    // what people choose the sound by
+	Default          bool    `json:"default,omitempty"`  // it is heard unless another sound is chosen
+	MaxBitrate       int     `json:"max_bitrate"`        // what the encoder was given
+	Bandwidth        int64   `json:"bandwidth"`          // the peak, measured
 	AverageBandwidth int64   `json:"average_bandwidth"`
 	Duration         float64 `json:"duration_s"`
 	Segments         int     `json:"segments"`
@@ -144,6 +152,9 @@ func Make(
 	if !j.PlayableAt.IsZero() {
 		m.Timings.Playable = since(j.CreatedAt, j.PlayableAt)
 	}
+	if !p.Source.HasPicture() {
+		m.Encoder = Encoder{}
+	}
 	for _, r := range renditions {
 		peak, average := hls.Bandwidth(r, p.TargetDuration())
 		folder := "hls/" + r.Name + "/"
@@ -166,7 +177,9 @@ func Make(
 		}
 		for _, a := range p.Audio {
 			if a.Name == r.Name {
-				out.Type, out.SampleRate, out.MaxBitrate = "audio", r.Timescale, a.Bitrate
+				track := p.Track(a)
+				out.Type, out.SampleRate, out.MaxBitrate, out.Channels = "audio", r.Timescale, a.Bitrate, plan.Channels
+				out.Language, out.Label, out.Default = track.Language, track.Name, a.Track == 0
 			}
 		}
 		m.Duration = max(m.Duration, out.Duration)
@@ -181,13 +194,20 @@ func Make(
 }
 
 func source(p plan.Plan) Source {
-	v := p.Source.Video
-	s := Source{
-		Container: p.Source.Demuxer, Bytes: p.Size, Duration: round(p.Duration()),
-		Video: SourceVideo{Codec: v.Codec, Width: v.Width, Height: v.Height, FrameRate: v.Rate.String(), Interlaced: v.Interlaced, HDR: v.Color.Transfer},
+	s := Source{Container: p.Source.Demuxer, Bytes: p.Size, Duration: round(p.Duration())}
+	if v := p.Source.Video; p.Source.HasPicture() {
+		s.Video = &SourceVideo{
+			Codec: v.Codec, Width: v.Width, Height: v.Height, FrameRate: v.Rate.String(), Interlaced: v.Interlaced, HDR: v.Color.Transfer,
+		}
 	}
-	if a := p.Source.Audio; a != nil {
-		s.Audio = &SourceAudio{Codec: a.Codec, Channels: a.Channels, Language: a.Language}
+	for _, a := range p.Source.Audio {
+		s.Tracks = append(s.Tracks, SourceAudio{Codec: a.Codec, Channels: a.Channels, Language: a.Language, Name: a.Name, Role: a.Role})
+	}
+	if len(s.Tracks) > 0 {
+		s.Audio = &s.Tracks[0]
+	}
+	if len(s.Tracks) == 1 {
+		s.Tracks = nil // it is said
 	}
 	return s
 }

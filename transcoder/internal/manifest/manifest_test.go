@@ -30,7 +30,7 @@ func video() (plan.Plan, []media.Rendition) {
 		Source: media.Source{
 			Demuxer: "mpegts",
 			Video:   media.Video{Codec: "mpeg2video", Width: 768, Height: 576, Rate: media.Rate{Num: 25, Den: 1}, Interlaced: true, Start: 100, End: 108},
-			Audio:   &media.Audio{Index: 1, Codec: "mp2", Channels: 2, Language: "de"},
+			Audio:   media.Tracks{{Index: 1, Codec: "mp2", Channels: 2, Language: "de"}},
 		},
 		Video: []plan.VideoRendition{{Name: "480p", Width: 640, Height: 480, Bitrate: 1_400_000, Audio: "audio_128k"}},
 		Audio: []plan.AudioRendition{{Name: "audio_128k", Bitrate: 128_000}},
@@ -50,8 +50,10 @@ func write(t *testing.T, j job.Job, p plan.Plan, renditions []media.Rendition) [
 	t.Helper()
 	paths := manifest.Paths{
 		Playlists: manifest.Playlists{HLS: "hls/master.m3u8", DASH: "dash/manifest.mpd"},
-		Pictures:  manifest.Pictures{Poster: "poster.jpg", Storyboard: "storyboard/storyboard.vtt", Images: "storyboard/playlist.m3u8"},
 		Playlist:  "playlist.m3u8", IFrames: "iframes.m3u8",
+	}
+	if p.Source.HasPicture() {
+		paths.Pictures = manifest.Pictures{Poster: "poster.jpg", Storyboard: "storyboard/storyboard.vtt", Images: "storyboard/playlist.m3u8"}
 	}
 	encoder := manifest.Encoder{Name: "libx264", Preset: "veryfast", CRF: 23}
 	text, err := manifest.Make(j, p, renditions, paths, encoder, accepted.Add(9*time.Second+123456789))
@@ -64,6 +66,19 @@ func write(t *testing.T, j job.Job, p plan.Plan, renditions []media.Rendition) [
 func TestManifest(t *testing.T) {
 	p, renditions := video()
 	golden.Check(t, "manifest.json", write(t, record(), p, renditions))
+}
+
+func TestManifestOfSoundAlone(t *testing.T) {
+	p, renditions := video()
+	p.Source = media.Source{Demuxer: "matroska", Audio: media.Tracks{
+		{Codec: "flac", Channels: 6, Language: "en", Name: "English", Role: media.Main},
+		{Codec: "opus", Channels: 2, Name: "Track 2", Role: media.Commentary},
+	}}
+	p.Video, p.Frames, p.GOP = nil, 375, 94
+	p.Audio = []plan.AudioRendition{{Name: "audio_en_128k", Bitrate: 128_000}, {Name: "audio_und_128k", Bitrate: 128_000, Track: 1}}
+	first, second := renditions[1], renditions[1]
+	first.Name, second.Name = p.Audio[0].Name, p.Audio[1].Name
+	golden.Check(t, "sound.json", write(t, record(), p, []media.Rendition{first, second}))
 }
 
 // Viewers can read it.

@@ -11,12 +11,18 @@ type Source struct {
 	Demuxer string `json:"demuxer"`
 	// Jumps means that the source's clock jumps, as where recordings were joined. Then all times are those on the clock that
 	// FFmpeg makes of it, which runs on at the joins and starts at 0; only who reads from the beginning has that clock.
-	Jumps bool   `json:"jumps,omitempty"`
-	Video Video  `json:"video"`
-	Audio *Audio `json:"audio,omitempty"` // nil where the source has none
+	Jumps bool `json:"jumps,omitempty"`
+	// Video is zero where there is sound alone: see [Source.HasPicture].
+	Video Video `json:"video,omitzero"`
+	// Audio is the tracks that are published: first the one that is heard unless another is chosen, then the others in the
+	// container's order. None where the source is silent.
+	Audio Tracks `json:"audio,omitempty"`
 	// Subtitles are all that it has, those as well that are no text.
 	Subtitles []Subtitle `json:"subtitles,omitempty"`
 }
+
+// HasPicture tells whether the source has a picture. Otherwise it is sound alone.
+func (s Source) HasPicture() bool { return s.Video.Rate.Valid() }
 
 // Video is the source's video track as a viewer sees it.
 type Video struct {
@@ -52,17 +58,6 @@ type Color struct {
 
 // HDR tells whether the picture is brighter than a screen of standard dynamic range can show.
 func (c Color) HDR() bool { return c.Transfer != "" }
-
-// Audio is the source's audio track.
-type Audio struct {
-	Index    int     `json:"index"`
-	Codec    string  `json:"codec"`
-	Channels int     `json:"channels"`
-	Start    float64 `json:"start_s"`
-	End      float64 `json:"end_s"`
-	// Language is a tag of RFC 5646, such as en; "" where the source does not say.
-	Language string `json:"language,omitempty"`
-}
 
 // Segment is one published media segment.
 type Segment struct {

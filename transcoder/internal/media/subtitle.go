@@ -6,7 +6,7 @@ type Subtitle struct {
 	Codec string `json:"codec"`
 	// Language is a tag of RFC 5646, such as en; "" where the source does not say.
 	Language string `json:"language,omitempty"`
-	Title    string `json:"title,omitempty"` // as the source has it: any text, cut to a bound
+	Title    string `json:"title,omitempty"` // a short line that may stand in playlists
 	// Forced subtitles are shown to everybody: they say what viewers of the sound's language do not understand.
 	Forced bool `json:"forced,omitempty"`
 	// HearingImpaired ones also tell of sounds that are no speech.

@@ -83,6 +83,31 @@ func parseBitrate(text string, low, high int) (int, bool) {
 	return n, n >= low && n <= high
 }
 
+// fit makes the source's rungs. Each distinct audio bit rate of them becomes one audio rendition a track. Sound alone gets those of
+// the whole ladder.
+func (l Ladder) fit(s media.Source) ([]VideoRendition, []AudioRendition) {
+	rungs := l
+	if s.HasPicture() {
+		rungs = l.rungs(min(s.Video.Width, s.Video.Height))
+	}
+	var video []VideoRendition
+	var bitrates []int
+	for _, r := range rungs {
+		v := VideoRendition{Name: fmt.Sprintf("%dp", r.ShortSide), Bitrate: r.Video}
+		if !slices.ContainsFunc(bitrates, func(b int) bool { return group(b) == group(r.Audio) }) {
+			bitrates = append(bitrates, r.Audio)
+		}
+		if len(s.Audio) > 0 {
+			v.Audio = group(r.Audio)
+		}
+		if s.HasPicture() {
+			v.Width, v.Height = scale(s.Video.Width, s.Video.Height, r.ShortSide)
+			video = append(video, v)
+		}
+	}
+	return video, sounds(s.Audio, bitrates)
+}
+
 // near is how much larger than the next rung a picture has to be for both to be worth having.
 const near = 1.2
 
@@ -108,25 +133,6 @@ func (l Ladder) rungs(short int) Ladder {
 		rest = rest[1:]
 	}
 	return append(Ladder{top}, rest...)
-}
-
-// fit makes the source's rungs. Each distinct audio bit rate of them becomes one audio rendition.
-func (l Ladder) fit(s media.Source) ([]VideoRendition, []AudioRendition) {
-	rungs := l.rungs(min(s.Video.Width, s.Video.Height))
-	var video []VideoRendition
-	var audio []AudioRendition
-	for _, r := range rungs {
-		v := VideoRendition{Name: fmt.Sprintf("%dp", r.ShortSide), Bitrate: r.Video}
-		v.Width, v.Height = scale(s.Video.Width, s.Video.Height, r.ShortSide)
-		if s.Audio != nil {
-			v.Audio = fmt.Sprintf("audio_%dk", r.Audio/1000)
-			if !slices.ContainsFunc(audio, func(a AudioRendition) bool { return a.Name == v.Audio }) {
-				audio = append(audio, AudioRendition{Name: v.Audio, Bitrate: r.Audio})
-			}
-		}
-		video = append(video, v)
-	}
-	return video, audio
 }
 
 // scale returns the size with the given short side and, to the nearest even pixel, the same shape.

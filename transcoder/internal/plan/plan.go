@@ -31,6 +31,9 @@ const (
 	soundSlack = 0.064
 )
 
+// soundRate is that of AAC's frames of 1,024 samples at 48 kHz.
+var soundRate = media.Rate{Num: 48000, Den: 1024}
+
 // Plan is how one source is encoded. All nodes share it; it never changes.
 type Plan struct {
 	Key    string       `json:"key"`
@@ -41,12 +44,12 @@ type Plan struct {
 	// Origin is the time on the source's clock, in seconds, that is 0 in the output: the first picture, or the first sound
 	// where that comes well before.
 	Origin float64 `json:"origin_s"`
-	// Frames is the length of the output at the source's rate. It covers the longer of picture and sound.
+	// Frames is the length of the output at the plan's rate; see [Plan.Rate]. It covers the longest of picture and sounds.
 	Frames int64 `json:"frames"`
-	// GOP is the number of frames from one IDR picture to the next.
+	// GOP is the number of frames from one IDR picture to the next, or that many frames of sound where it is alone.
 	GOP   int64            `json:"gop"`
-	Video []VideoRendition `json:"video"` // the ladder, highest first
-	Audio []AudioRendition `json:"audio"` // one a bit rate that the ladder asks for, highest first
+	Video []VideoRendition `json:"video"` // the ladder, highest first; none for sound alone
+	Audio []AudioRendition `json:"audio"` // track after track, each in all bit rates that the ladder asks for, highest first
 	// Chunks are the time ranges that are encoded side by side. They touch and cover all frames. The first is one segment,
 	// which is playable soon; then they become longer.
 	Chunks []Chunk `json:"chunks"`
@@ -70,13 +73,7 @@ type VideoRendition struct {
 	Width   int    `json:"width"`
 	Height  int    `json:"height"`
 	Bitrate int    `json:"bitrate"` // upper bound in bits per second
-	Audio   string `json:"audio"`   // the audio rendition that goes with it; "" where the source has none
-}
-
-// AudioRendition is one bit rate of the source's audio track.
-type AudioRendition struct {
-	Name    string `json:"name"`
-	Bitrate int    `json:"bitrate"` // bits per second
+	Audio   string `json:"audio"`   // the group of audio renditions that goes with it; "" where the source has none
 }
 
 // Chunk is the half-open range of frames [First, End) that one encoder makes. First is the start of a segment.
@@ -88,24 +85,42 @@ type Chunk struct {
 
 // Make plans a source under a ladder.
 func Make(key, etag string, size int64, source media.Source, ladder Ladder) Plan {
-	rate := source.Video.Rate
-	origin, end := source.Video.Start, source.Video.End
-	if a := source.Audio; a != nil {
-		if a.Start < origin-maxLead {
-			origin = a.Start
-		}
-		end = max(end, a.End)
+	p := Plan{Key: key, ETag: etag, Size: size, Source: source}
+	rate := p.Rate()
+	origin, end := extent(source)
+	p.Origin = origin
+	p.Frames = max(rate.Frames(end-origin), 1)
+	if !source.HasPicture() {
+		p.Frames = int64(math.Ceil((end - origin) * rate.Float())) // nobody is to miss half a frame of sound
 	}
-	p := Plan{
-		Key: key, ETag: etag, Size: size, Source: source,
-		Origin: origin,
-		Frames: max(rate.Frames(end-origin), 1),
-		GOP:    max(rate.Frames(gopSeconds), 1),
-	}
+	p.GOP = max(rate.Frames(gopSeconds), 1)
 	p.Video, p.Audio = ladder.fit(source)
 	p.Subtitles = subtitles(source)
 	p.Chunks = p.cut()
 	return p
+}
+
+// extent is when the output starts and ends on the source's clock, in seconds. A picture starts it, unless a sound comes well
+// before; sound alone starts with the first of its tracks.
+func extent(s media.Source) (origin, end float64) {
+	origin, end = s.Video.Start, s.Video.End
+	first := origin - maxLead
+	for i, a := range s.Audio {
+		if alone := i == 0 && !s.HasPicture(); alone || a.Start < first {
+			origin, first = a.Start, a.Start
+		}
+		end = max(end, a.End)
+	}
+	return origin, end
+}
+
+// Rate is that of the frames which the plan counts in: the picture's, or of sound alone that of its own frames, so that
+// segments of it are cut exactly.
+func (p Plan) Rate() media.Rate {
+	if p.Source.HasPicture() {
+		return p.Source.Video.Rate
+	}
+	return soundRate
 }
 
 // cut divides the frames into chunks of whole segments; the last chunk takes what is left.
@@ -150,34 +165,32 @@ func (p Plan) TargetDuration() int {
 	for n := range min(p.Segments(), 2) {
 		longest = max(longest, p.Start(n+1)-p.Start(n))
 	}
-	return max(int(math.Round(p.Source.Video.Rate.Seconds(longest)+soundSlack)), 1)
+	return max(int(math.Round(p.Rate().Seconds(longest)+soundSlack)), 1)
 }
 
 // Bound is the highest rate that a segment of a rung and its sound may have, in bits per second. The encoder's buffer holds
 // two seconds at the rung's bit rate, which a segment of six may use up beside its own share.
 func (p Plan) Bound(v VideoRendition) int64 {
 	bound := int64(v.Bitrate) * 4 / 3
-	for _, a := range p.Audio {
-		if a.Name == v.Audio {
-			bound += int64(a.Bitrate)
-		}
+	if sounds := p.Group(v.Audio); len(sounds) > 0 {
+		bound += int64(sounds[0].Bitrate)
 	}
-	if p.SegmentFormat.Stream() {
-		bound += p.packaging(bound)
-	}
-	return bound
+	return p.packaged(bound)
 }
 
-// packaging is what a transport stream adds to a rate in bits per second, at most: the headers of its packets, a packet that is
-// half empty for each picture and each tenth of a second of sound, and what fills up a segment, of picture and of sound.
-func (p Plan) packaging(rate int64) int64 {
+// packaged is a rate, in bits per second, with what a transport stream adds to it at most: the headers of its packets, a packet
+// that is half empty for each picture and each tenth of a second of sound, and what fills up a segment, of picture and of sound.
+func (p Plan) packaged(rate int64) int64 {
+	if !p.SegmentFormat.Stream() {
+		return rate
+	}
 	const packet, header, segments, full = 188, 4, 2, 20
-	packets := p.Source.Video.Rate.Float() + 12 + segments*full/float64(gopSeconds)
-	return rate*header/(packet-header) + int64(packets*packet*8)
+	packets := p.Rate().Float() + 12 + segments*full/float64(gopSeconds)
+	return rate + rate*header/(packet-header) + int64(packets*packet*8)
 }
 
 // Duration is the length of the output in seconds.
-func (p Plan) Duration() float64 { return p.Source.Video.Rate.Seconds(p.Frames) }
+func (p Plan) Duration() float64 { return p.Rate().Seconds(p.Frames) }
 
 // Pictures is the half-open range of frames that the source's picture fills. Where its sound starts sooner or ends later,
 // the frames before repeat the first picture and those after the last.
@@ -210,7 +223,7 @@ type Task struct {
 	Weight float64
 }
 
-// soundWeight is the share of the sound in the work of a job that has both.
+// soundWeight is the work that a track of sound is, where that of a picture with one track is 1.
 const soundWeight = 0.05
 
 // Tasks lists the plan's tasks in the order in which they are dispatched. The picture is one task a chunk. The sound is two
@@ -218,17 +231,23 @@ const soundWeight = 0.05
 // encoders are heard in sound unless much is done about it.
 func (p Plan) Tasks() []Task {
 	var tasks []Task
-	video, frames := 1.0, float64(p.Frames)
+	sound, picture, frames := soundWeight*float64(len(p.Tracks())), 1-soundWeight, float64(p.Frames)
+	if len(p.Video) == 0 {
+		picture = 0
+	}
+	sound, picture = sound/(sound+picture), picture/(sound+picture)
 	if len(p.Audio) > 0 {
-		video -= soundWeight
 		first := float64(p.Chunks[0].End) / frames
-		tasks = append(tasks, Task{ID: "audio_0", Chunks: p.Chunks[:1], Sound: true, Weight: soundWeight * first})
+		tasks = append(tasks, Task{ID: "audio_0", Chunks: p.Chunks[:1], Sound: true, Weight: sound * first})
 		if len(p.Chunks) > 1 {
-			tasks = append(tasks, Task{ID: "audio_rest", Chunks: p.Chunks[1:], Sound: true, Weight: soundWeight * (1 - first)})
+			tasks = append(tasks, Task{ID: "audio_rest", Chunks: p.Chunks[1:], Sound: true, Weight: sound * (1 - first)})
 		}
 	}
+	if len(p.Video) == 0 {
+		return tasks
+	}
 	for i, c := range p.Chunks {
-		tasks = append(tasks, Task{ID: PictureOf(c), Chunks: p.Chunks[i : i+1], Weight: video * float64(c.End-c.First) / frames})
+		tasks = append(tasks, Task{ID: PictureOf(c), Chunks: p.Chunks[i : i+1], Weight: picture * float64(c.End-c.First) / frames})
 		if i == 0 {
 			tasks = append(tasks, p.stillTasks()...)
 			tasks = append(tasks, p.subtitleTasks()...)

@@ -22,7 +22,7 @@ func ladder(t *testing.T, text string) plan.Ladder {
 func source(width, height int, seconds float64, audio bool) media.Source {
 	s := media.Source{Demuxer: "mov", Video: media.Video{Width: width, Height: height, Rate: media.Rate{Num: 30, Den: 1}, End: seconds}}
 	if audio {
-		s.Audio = &media.Audio{Index: 1, End: seconds}
+		s.Audio = media.Tracks{{Index: 1, End: seconds}}
 	}
 	return s
 }
@@ -81,7 +81,7 @@ func TestAPictureBetweenTwoRungsGetsBitsBetweenTheirs(t *testing.T) {
 
 func TestEachAudioBitrateIsOneRendition(t *testing.T) {
 	p := plan.Make("k", "e", 1, source(1920, 1080, 10, true), ladder(t, plan.DefaultLadder))
-	if got := fmt.Sprint(p.Audio); got != "[{audio_192k 192000} {audio_128k 128000} {audio_96k 96000}]" {
+	if got := fmt.Sprint(p.Audio); got != "[{audio_192k 192000 0} {audio_128k 128000 0} {audio_96k 96000 0}]" {
 		t.Errorf("audio renditions: %s", got)
 	}
 	if p.Video[1].Audio != "audio_128k" || p.Video[3].Audio != "audio_96k" {
@@ -198,17 +198,17 @@ func TestKeyFramesEveryTwoSecondsAndSegmentsOfSix(t *testing.T) {
 
 func TestThePlanCoversTheLongerOfPictureAndSound(t *testing.T) {
 	s := source(640, 360, 10, true)
-	s.Audio.End = 12
+	s.Audio[0].End = 12
 	p := plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder))
 	if first, end := p.Pictures(); p.Frames != 360 || first != 0 || end != 300 {
 		t.Errorf("%d frames, the picture's from %d to %d; want 360, 0 and 300", p.Frames, first, end)
 	}
-	s.Video.Start, s.Video.End, s.Audio.Start = 3, 13, 1
+	s.Video.Start, s.Video.End, s.Audio[0].Start = 3, 13, 1
 	p = plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder))
 	if first, end := p.Pictures(); p.Origin != 1 || p.Frames != 360 || first != 60 || end != 360 {
 		t.Errorf("from %v s %d frames, the picture's from %d to %d; want 1, 360, 60 and 360", p.Origin, p.Frames, first, end)
 	}
-	s.Audio.Start = 2.95 // an encoder's run-up
+	s.Audio[0].Start = 2.95 // an encoder's run-up
 	if p = plan.Make("k", "e", 1, s, ladder(t, plan.DefaultLadder)); p.Origin != 3 {
 		t.Errorf("from %v s, want 3", p.Origin)
 	}

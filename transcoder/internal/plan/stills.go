@@ -64,8 +64,12 @@ func ParseStoryboard(text string) (job.Storyboard, error) {
 	return s, s.Validate()
 }
 
-// Illustrate adds the poster, at a position in seconds if one is asked for, and the storyboard. No number in wanted is 0.
+// Illustrate adds the poster, at a position in seconds if one is asked for, and the storyboard. No number in wanted is 0. Sound alone
+// has neither.
 func (p Plan) Illustrate(posterAt *float64, wanted job.Storyboard) Plan {
+	if !p.Source.HasPicture() {
+		return p
+	}
 	p.Poster = p.poster(posterAt)
 	p.Storyboard = p.storyboard(wanted)
 	return p

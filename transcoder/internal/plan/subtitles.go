@@ -3,8 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"strings"
-	"unicode"
 
 	"golang.org/x/text/language"
 	"golang.org/x/text/language/display"
@@ -27,12 +25,8 @@ type Subtitle struct {
 // SubtitlesTask is the task whose outcome is all of a video's subtitles.
 const SubtitlesTask = "subtitles"
 
-const (
-	// maxSubtitles is how many tracks of an upload are published: each is as many objects as a rung.
-	maxSubtitles = 32
-	// maxLabel is the longest title that is shown, in characters.
-	maxLabel = 64
-)
+// maxSubtitles is how many tracks of an upload are published: each is as many objects as a rung.
+const maxSubtitles = 32
 
 // texts are the codecs, in FFmpeg's words, of subtitles that are text and that its decoders read. The others are pictures, or
 // cannot be decoded.
@@ -71,8 +65,8 @@ func distinct(text, numbered string, taken func(string) bool) string {
 
 // label is what people choose a track by: its title, or else its language in that language's own words.
 func label(s media.Subtitle) string {
-	if title := printable(s.Title); title != "" {
-		return title
+	if s.Title != "" {
+		return s.Title
 	}
 	name := "Subtitles"
 	if tag, err := language.Parse(s.Language); err == nil && tag != language.Und {
@@ -87,24 +81,6 @@ func label(s media.Subtitle) string {
 		return name + " (SDH)"
 	}
 	return name
-}
-
-// printable is a title as it may stand in a playlist: a quoted string has neither quotation marks nor line breaks (RFC 8216,
-// section 4.2), and nothing in it may change how the text around it is shown.
-func printable(title string) string {
-	title = strings.Map(func(r rune) rune {
-		switch {
-		case r == '"':
-			return '\''
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsGraphic(r) || r == unicode.ReplacementChar:
-			return -1
-		}
-		return r
-	}, title)
-	runes := []rune(strings.Join(strings.Fields(title), " "))
-	return strings.TrimSpace(string(runes[:min(len(runes), maxLabel)]))
 }
 
 // subtitleTasks is the task that makes all subtitles: one reader of the upload for all of them. It weighs nothing: beside an

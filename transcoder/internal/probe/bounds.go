@@ -20,12 +20,15 @@ func checkBounds(s media.Source) error {
 	if s.Video.Width*s.Video.Height > ffmpeg.MaxPixels {
 		return errTooLarge()
 	}
-	end := s.Video.End
-	if s.Audio != nil {
-		end = max(end, s.Audio.End)
+	start, end := s.Video.Start, s.Video.End
+	for i, a := range s.Audio {
+		if i == 0 && !s.HasPicture() {
+			start, end = a.Start, a.End
+		}
+		end = max(end, a.End)
 	}
-	if d := end - s.Video.Start; d > maxDuration.Seconds() {
-		return unsupported(fmt.Sprintf("The video says that it lasts %.0f hours; the longest that is taken is %.0f hours.",
+	if d := end - start; d > maxDuration.Seconds() {
+		return unsupported(fmt.Sprintf("The file says that it lasts %.0f hours; the longest that is taken is %.0f hours.",
 			d/3600, maxDuration.Hours()))
 	}
 	return nil

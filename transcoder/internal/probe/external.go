@@ -8,8 +8,8 @@ import (
 	"weir/transcoder/internal/media"
 )
 
-// checkPresent refuses a file that describes a video but leaves its pictures to another file, as QuickTime's reference
-// movies do. FFmpeg is told to read no other file, and would find a track without pictures.
+// checkPresent refuses a file that describes a video but leaves its pictures, or the sound that is all of it, to another file,
+// as QuickTime's reference movies do. FFmpeg is told to read no other file, and would find a track with nothing in it.
 func checkPresent(u Upload, s media.Source) error {
 	if s.Demuxer != "mov" {
 		return nil
@@ -18,8 +18,12 @@ func checkPresent(u Upload, s media.Source) error {
 	if err != nil {
 		return fmt.Errorf("read the headers of the upload: %w", err)
 	}
-	if s.Video.Index < len(outside) && outside[s.Video.Index] {
-		return unsupported("The file does not hold its pictures but names another file that does: " +
+	what, track := "pictures", s.Video.Index
+	if !s.HasPicture() {
+		what, track = "sound", s.Audio[0].Index
+	}
+	if track < len(outside) && outside[track] {
+		return unsupported("The file does not hold its " + what + " but names another file that does: " +
 			"export it as one that is self-contained.")
 	}
 	return nil

@@ -198,6 +198,12 @@ func impostors(t *testing.T, l *lures) []impostor {
 		{"ASF's magic, then a reference", "\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c" + strings.Repeat("\x00", 14) + "[Reference]\r\nRef1=" + url, false},
 		{"MPEG-PS's magic, then HLS", "\x00\x00\x01\xba" + hls, false},
 		{"MPEG-TS's magic, with HLS in it", packets188(local), false},
+		{"MP3's tag, then HLS", "ID3\x04\x00\x00\x00\x00\x00\x00" + hls, false},
+		{"MP3's first frame, then HLS", "\xff\xfb\x90\xc4" + strings.Repeat("x", 413) + hls, false},
+		{"AAC's header, then HLS", "\xff\xf1\x50\x80\x08\x1f\xfc" + hls, false},
+		{"FLAC's magic, then HLS", "fLaC\x00\x00\x00\x22" + local, false},
+		{"WAV's magic, then HLS", "RIFF" + sized(binary.LittleEndian, 8+len(local)) + "WAVEfmt " + local, false},
+		{"AIFF's magic, then HLS", "FORM" + sized(binary.BigEndian, 8+len(local)) + "AIFFCOMM" + local, false},
 	}
 	folder := t.TempDir()
 	made := func(name, file string, args ...string) {

@@ -16,8 +16,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/text/language"
-
 	"weir/transcoder/internal/ffmpeg"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
@@ -70,8 +68,11 @@ func Probe(ctx context.Context, tools ffmpeg.Tools, u Upload) (media.Source, err
 	if err := checkBounds(s); err != nil {
 		return media.Source{}, err
 	}
-	if s.Video.End <= s.Video.Start {
+	if s.HasPicture() && s.Video.End <= s.Video.Start {
 		return media.Source{}, unsupported("The file has a video track without pictures in it.")
+	}
+	if !s.HasPicture() && len(s.Audio) == 0 {
+		return media.Source{}, unsupported("The file has an audio track without sound in it.")
 	}
 	return s, nil
 }
@@ -85,14 +86,15 @@ func blame(u Upload, err error) error {
 		if tooLarge(bad.Stderr) {
 			return errors.Join(errTooLarge(), bad)
 		}
-		return errors.Join(unsupported("The file starts like a video but cannot be read as one: it may be damaged."), bad)
+		return errors.Join(unsupported("The file starts like one of a known format but cannot be read as that: it may be damaged."), bad)
 	}
 	return err
 }
 
 func unsupported(message string) *job.Failure {
 	return &job.Failure{Code: job.UnsupportedFormat, Message: message +
-		" Upload a video as MP4, MOV, MKV, WebM, MPEG-TS, AVI, FLV, Ogg, WMV or MPEG-PS."}
+		" Upload a video as MP4, MOV, MKV, WebM, MPEG-TS, AVI, FLV, Ogg, WMV or MPEG-PS, or sound as MP3, M4A, AAC, FLAC, WAV, AIFF, " +
+		"Ogg, Opus, MKA or WMA."}
 }
 
 // looked is how many of a file's first packets are decoded. A picture is among them wherever tracks are interleaved.
@@ -129,6 +131,8 @@ type stream struct {
 	Disposition struct {
 		Default         int `json:"default"`
 		AttachedPicture int `json:"attached_pic"`
+		Comment         int `json:"comment"`
+		VisualImpaired  int `json:"visual_impaired"`
 		Forced          int `json:"forced"`
 		HearingImpaired int `json:"hearing_impaired"`
 		Captions        int `json:"captions"`
@@ -142,17 +146,8 @@ type stream struct {
 		Language string `json:"language"`
 		Alpha    string `json:"alpha_mode"` // of WebM: the picture's transparency is beside it
 		Title    string `json:"title"`
+		Handler  string `json:"handler_name"`
 	} `json:"tags"`
-}
-
-// language is the track's in the form of RFC 5646: containers mostly have the three letters of ISO 639-2. What is no language is
-// left out, as it would go into playlists.
-func (s *stream) language() string {
-	tag, err := language.Parse(s.Tags.Language)
-	if err != nil || tag == language.Und {
-		return ""
-	}
-	return tag.String()
 }
 
 // frame is a decoded picture.
@@ -185,27 +180,34 @@ func known(a, b string) string {
 	return a
 }
 
-// source picks the tracks that are published: the first picture and the first sound, those marked as default before others.
+// source picks the tracks that are published: the first picture, one marked as default before others, and the sounds.
 func (r report) source(demuxer string) (media.Source, error) {
-	var video, audio *stream
+	var video *stream
+	pictured := false // there is a track for a picture, whatever is in it
 	for i, s := range r.Streams {
-		switch {
-		case s.CodecName == "" || s.CodecName == "unknown":
-		case s.CodecType == "video" && s.Disposition.AttachedPicture == 0 && s.Width > 0 && s.Height > 0:
+		if s.CodecType != "video" || s.Disposition.AttachedPicture != 0 { // a cover is not the video
+			continue
+		}
+		pictured = true
+		if s.CodecName != "" && s.CodecName != "unknown" && s.Width > 0 && s.Height > 0 {
 			video = better(video, &r.Streams[i])
-		case s.CodecType == "audio" && s.Channels > 0:
-			audio = better(audio, &r.Streams[i])
 		}
 	}
-	if video == nil && r.sizeless() {
+	out := media.Source{Demuxer: demuxer, Audio: r.tracks(), Subtitles: r.subtitles()}
+	switch {
+	case video != nil:
+	case r.sizeless():
 		return media.Source{}, errTooLarge()
-	}
-	if video == nil {
+	case pictured:
 		return media.Source{}, unsupported("The file has no video track that can be decoded.")
+	case len(out.Audio) == 0:
+		return media.Source{}, unsupported("The file has neither a video track nor an audio track that can be decoded.")
+	default:
+		return out, nil
 	}
 	seen := r.look(*video)
 	video = &seen
-	out := media.Source{Demuxer: demuxer, Video: media.Video{
+	out.Video = media.Video{
 		Index: video.Index,
 		Codec: video.CodecName,
 		Rate:  media.Nominal(ratio(video.AverageRate), ratio(video.BaseRate)),
@@ -213,15 +215,11 @@ func (r report) source(demuxer string) (media.Source, error) {
 		Interlaced: video.Interlaced || slices.Contains([]string{"tt", "bb", "tb", "bt"}, video.FieldOrder),
 		Alpha:      alpha.MatchString(video.PixelFormat),
 		Color:      video.color(),
-	}}
+	}
 	if decoder := transparent[video.CodecName]; decoder != "" && video.Tags.Alpha == "1" {
 		out.Video.Alpha, out.Video.Decoder = true, decoder
 	}
 	out.Video.Width, out.Video.Height = video.displaySize()
-	if audio != nil {
-		out.Audio = &media.Audio{Index: audio.Index, Codec: audio.CodecName, Channels: audio.Channels, Language: audio.language()}
-	}
-	out.Subtitles = r.subtitles()
 	return out, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"weir/transcoder/internal/job"
@@ -23,18 +24,34 @@ func sniff(u Upload) (string, error) {
 	if demuxer := demuxer(head); demuxer != "" {
 		return demuxer, nil
 	}
-	return "", unsupported("The file is not in a known video format.")
+	demuxer, err := sniffSound(u)
+	if err != nil {
+		return "", fmt.Errorf("read the first frames of the upload: %w", err)
+	}
+	if demuxer == "" {
+		return "", unsupported("The file is not in a known format.")
+	}
+	return demuxer, nil
 }
 
 // boxes are the types that ISO BMFF and QuickTime files start with.
 var boxes = []string{"ftyp", "moov", "mdat", "wide", "free", "skip", "pnot", "styp"}
 
+// wavChunks and aiffChunks are those that WAV and AIFF files start with.
+var (
+	wavChunks  = []string{"fmt ", "JUNK", "junk", "bext", "ds64", "LIST", "FLLR", "fact", "id3 "}
+	aiffChunks = []string{"COMM", "FVER", "SSND", "NAME", "AUTH", "ANNO", "COMT", "MARK", "INST", "CHAN", "FLLR", "bext", "ID3 "}
+)
+
 func demuxer(head []byte) string {
 	at := func(offset int, magic string) bool {
 		return len(head) >= offset+len(magic) && bytes.Equal(head[offset:offset+len(magic)], []byte(magic))
 	}
+	anyAt := func(offset int, magics ...string) bool {
+		return slices.ContainsFunc(magics, func(magic string) bool { return at(offset, magic) })
+	}
 	switch {
-	case slices.ContainsFunc(boxes, func(box string) bool { return at(4, box) }):
+	case anyAt(4, boxes...):
 		return "mov"
 	case at(0, "\x1a\x45\xdf\xa3"):
 		return "matroska"
@@ -43,6 +60,10 @@ func demuxer(head []byte) string {
 		return "mpegts"
 	case at(0, "RIFF") && at(8, "AVI "):
 		return "avi"
+	case anyAt(0, "RIFF", "RF64", "BW64") && at(8, "WAVE") && anyAt(12, wavChunks...):
+		return "wav"
+	case at(0, "FORM") && anyAt(8, "AIFF", "AIFC") && anyAt(12, aiffChunks...):
+		return "aiff"
 	case at(0, "FLV\x01"):
 		return "flv"
 	case at(0, "OggS"):
@@ -65,7 +86,7 @@ func checkComplete(u Upload, demuxer string) error {
 		promised, err = promisedByBoxes(u)
 	case "matroska":
 		promised, err = promisedByEBML(u)
-	case "avi":
+	case "avi", "wav":
 		promised, err = promisedByRIFF(u)
 	}
 	if err != nil {
@@ -138,14 +159,19 @@ func vint(b []byte) (unknown bool, value int64, width int) {
 	return value == 1<<(7*width)-1, value, width
 }
 
-// promisedByRIFF returns where the first RIFF chunk ends.
+// promisedByRIFF returns where the first RIFF chunk ends, but for its last byte: that may be padding, which some leave out. It is 0
+// where nobody knew how long it would become, or a larger number says so (EBU Tech 3306).
 func promisedByRIFF(u Upload) (int64, error) {
 	var header [8]byte
 	n, err := readUpTo(u, header[:], 0)
 	if err != nil || n < 8 {
 		return 0, err
 	}
-	return 8 + int64(binary.LittleEndian.Uint32(header[4:])), nil
+	size := binary.LittleEndian.Uint32(header[4:])
+	if size == math.MaxUint32 {
+		return 0, nil
+	}
+	return 8 + int64(size) - 1, nil
 }
 
 // readUpTo fills b as far as the file goes.

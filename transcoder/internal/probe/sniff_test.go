@@ -25,6 +25,9 @@ func box(kind string, size int) string {
 
 func TestTheMagicBytesChooseTheDemuxer(t *testing.T) {
 	packet := "\x47" + strings.Repeat("\xff", 187)
+	id3 := "ID3\x04\x00\x00\x00\x00\x01\x00" + strings.Repeat("t", 128)
+	mp3 := "\xff\xfb\x90\xc4" + strings.Repeat("x", 413)             // 128 kbit/s at 44.1 kHz
+	adts := "\xff\xf1\x50\x80\x08\x1f\xfc" + strings.Repeat("x", 57) // 64 bytes
 	for _, c := range []struct{ name, data, want string }{
 		{"MP4", box("ftyp", 24) + "isom", "mov"},
 		{"QuickTime of old", box("moov", 100), "mov"},
@@ -37,7 +40,25 @@ func TestTheMagicBytesChooseTheDemuxer(t *testing.T) {
 		{"Ogg", "OggS\x00", "ogg"},
 		{"ASF", "\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c", "asf"},
 		{"MPEG-PS", "\x00\x00\x01\xba\x44", "mpeg"},
-		{"a sound file", "RIFF\x00\x00\x00\x00WAVEfmt ", ""},
+		{"WAV", "RIFF\x00\x00\x00\x00WAVEfmt ", "wav"},
+		{"WAV of more than 4 GB", "RF64\xff\xff\xff\xffWAVEds64", "wav"},
+		{"AIFF", "FORM\x00\x00\x00\x00AIFFCOMM", "aiff"},
+		{"FLAC", "fLaC\x00\x00\x00\x22", "flac"},
+		{"FLAC behind a tag", id3 + "fLaC\x00\x00\x00\x22", "flac"},
+		{"MP3", strings.Repeat(mp3, 4), "mp3"},
+		{"MP3 behind two tags and padding", id3 + id3 + strings.Repeat("\x00", 100) + strings.Repeat(mp3, 4), "mp3"},
+		{"MP3 at half the sample rate", strings.Repeat("\xff\xf3\x80\xc4"+strings.Repeat("x", 204), 4), "mp3"},
+		{"MPEG audio of layer II", strings.Repeat("\xff\xfd\x84\x04"+strings.Repeat("x", 380), 4), "mp3"},
+		{"AAC", strings.Repeat(adts, 4), "aac"},
+		{"AAC behind a tag", id3 + strings.Repeat(adts, 4), "aac"},
+		{"one frame of MP3, then a text", mp3 + strings.Repeat("#EXTM3U\n", 1000), ""},
+		{"frames of MP3 that are not of one kind", mp3 + mp3 + strings.Repeat("\xff\xfb\x94\xc4"+strings.Repeat("x", 380), 2), ""},
+		{"one frame of AAC, then a text", adts + strings.Repeat("#EXTM3U\n", 1000), ""},
+		{"a tag, then HLS", id3 + strings.Repeat("#EXTM3U\n", 1000), ""},
+		{"a tag that says more than the file has", "ID3\x04\x00\x00\x7f\x7f\x7f\x7f" + strings.Repeat(mp3, 4), ""},
+		{"a tag whose size is none", "ID3\x04\x00\x00\xff\x00\x00\x00" + strings.Repeat(mp3, 4), ""},
+		{"WAV's magic, then a text", "RIFF\x00\x00\x00\x00WAVE#EXTM3U\n", ""},
+		{"FLAC's magic, then a text", "fLaC#EXTM3U\n", ""},
 		{"HLS", "#EXTM3U\n#EXT-X-VERSION:3\n", ""},
 		{"HLS behind a blank line", "\n#EXTM3U\n", ""},
 		{"a list of files", "ffconcat version 1.0\n", ""},
@@ -75,6 +96,9 @@ func TestAFileThatIsShorterThanItSays(t *testing.T) {
 		{"Matroska, of unknown length", "matroska", "\x1a\x45\xdf\xa3\x81\x00\x18\x53\x80\x67\xff12345", true},
 		{"Matroska, a header alone", "matroska", "\x1a\x45\xdf\xa3\x81", true},
 		{"AVI, whole", "avi", "RIFF\x04\x00\x00\x00AVI ", true},
+		{"WAV, whole but for its padding", "wav", "RIFF\x05\x00\x00\x00WAVE", true},
+		{"WAV, cut", "wav", "RIFF\x44\x00\x00\x00WAVE", false},
+		{"WAV of unknown length", "wav", "RIFF\xff\xff\xff\xffWAVE", true},
 		{"AVI, cut", "avi", "RIFF\x44\x00\x00\x00AVI ", false},
 		{"MPEG-TS", "mpegts", "\x47", true},
 	} {
@@ -90,9 +114,10 @@ func FuzzHeadersNeverPanic(f *testing.F) {
 	f.Add([]byte(box("ftyp", 8) + box("mdat", 1) + "\x7f\xff\xff\xff\xff\xff\xff\xff"))
 	f.Add([]byte("\x1a\x45\xdf\xa3\x01\xff\xff\xff\xff\xff\xff\xff"))
 	f.Add([]byte("RIFF\xff\xff\xff\xffAVI "))
+	f.Add([]byte("ID3\x04\x00\x00\x00\x00\x00\x01\xff\xfb\x90\xc4\xff\xf1\x50\x80\x08\x1f\xfc"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		u := memory{bytes.NewReader(data)}
-		for _, demuxer := range []string{"mov", "matroska", "avi"} {
+		for _, demuxer := range []string{"mov", "matroska", "avi", "wav"} {
 			if err := checkComplete(u, demuxer); errors.Is(err, io.EOF) {
 				t.Errorf("%s: %v", demuxer, err)
 			}

@@ -1,13 +1,6 @@
 package probe
 
-import (
-	"strings"
-
-	"weir/transcoder/internal/media"
-)
-
-// maxTitle is how much of a track's title is kept, in bytes: it goes into records, and a file may have megabytes of it.
-const maxTitle = 256
+import "weir/transcoder/internal/media"
 
 // subtitles are all subtitle tracks; what becomes of them, the plan decides. Text for programs is none, nor is what a voice is to
 // read to those who do not see the picture: WebM has both in the same form.
@@ -17,9 +10,8 @@ func (r report) subtitles() []media.Subtitle {
 		if d := s.Disposition; s.CodecType != "subtitle" || d.Metadata == 1 || d.Descriptions == 1 {
 			continue
 		}
-		title := strings.ToValidUTF8(s.Tags.Title[:min(len(s.Tags.Title), maxTitle)], "")
 		out = append(out, media.Subtitle{
-			Index: s.Index, Codec: s.CodecName, Language: s.language(), Title: title,
+			Index: s.Index, Codec: s.CodecName, Language: s.language(), Title: title(s.Tags.Title),
 			Forced:          s.Disposition.Forced == 1,
 			HearingImpaired: s.Disposition.HearingImpaired == 1 || s.Disposition.Captions == 1,
 		})

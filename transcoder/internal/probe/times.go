@@ -15,6 +15,12 @@ import (
 // tail is how far before the end the last packets are looked for, in seconds.
 const tail = 10
 
+// maxRunUp is the longest run-up of an encoder, in seconds: that of MP3 at 8 kHz is 138 ms.
+const maxRunUp = 0.15
+
+// bare are the formats of frames one after the other, whose length and whose times after a seek are guesses.
+var bare = map[string]bool{"mp3": true, "aac": true}
+
 // span is when a track starts and ends, and when its last packet starts, in seconds on the source's clock.
 type span struct {
 	start, last, end float64
@@ -33,9 +39,12 @@ func (s *span) add(start, duration float64) {
 // findTimes sets when each track starts and ends. MP4 says so itself. Of the other formats one learns the times of the file
 // at best, so the first and the last packets of its tracks are looked at.
 func findTimes(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Input, r report, s *media.Source) error {
-	tracks := []int{s.Video.Index}
-	if s.Audio != nil {
-		tracks = append(tracks, s.Audio.Index)
+	var tracks []int // the first of them shows whether the clock jumps
+	if s.HasPicture() {
+		tracks = append(tracks, s.Video.Index)
+	}
+	for _, a := range s.Audio {
+		tracks = append(tracks, a.Index)
 	}
 	spans := r.declared()
 	if in.Demuxer != "mov" || !complete(spans, tracks) {
@@ -44,19 +53,23 @@ func findTimes(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Inpu
 			return err
 		}
 		if jumping[in.Demuxer] && u.Size() <= maxJumping {
-			picture, err := mend(ctx, tools, u, in, s.Video.Index)
+			first, err := mend(ctx, tools, u, in, tracks[0])
 			if err != nil {
 				return err
 			}
-			if s.Jumps = differ(spans[s.Video.Index], picture); s.Jumps {
-				spans[s.Video.Index] = picture
-				if s.Audio != nil {
-					if spans[s.Audio.Index], err = mend(ctx, tools, u, in, s.Audio.Index); err != nil {
+			if s.Jumps = differ(spans[tracks[0]], first); s.Jumps {
+				spans[tracks[0]] = first
+				for _, track := range tracks[1:] {
+					if spans[track], err = mend(ctx, tools, u, in, track); err != nil {
 						return err
 					}
 				}
 			}
 		}
+	}
+	setSoundTimes(r, spans, s)
+	if !s.HasPicture() {
+		return nil
 	}
 	if v, ok := spans[s.Video.Index]; ok {
 		s.Video.Start, s.Video.End = v.start, v.end
@@ -71,13 +84,28 @@ func findTimes(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Inpu
 		}
 		s.Video.Delay = max(shown-s.Video.Start, 0)
 	}
-	if s.Audio != nil {
-		s.Audio.Start, s.Audio.End = spans[s.Audio.Index].start, spans[s.Audio.Index].end
-		if s.Audio.End <= s.Audio.Start {
-			s.Audio = nil // a track without sound in it
+	return nil
+}
+
+// setSoundTimes sets when the sounds start and end, and drops tracks without sound in them.
+func setSoundTimes(r report, spans map[int]span, s *media.Source) {
+	declared := r.declared()
+	var tracks media.Tracks
+	for _, a := range s.Audio {
+		a.Start, a.End = spans[a.Index].start, spans[a.Index].end
+		if said, ok := declared[a.Index]; ok && !s.HasPicture() && !s.Jumps {
+			// Its first packets may be an encoder's run-up, which is not heard. Beside a picture that does not matter: what comes before
+			// the picture is cut off anyway.
+			a.Start = min(max(a.Start, said.start), a.Start+maxRunUp)
+		}
+		if a.End > a.Start {
+			tracks = append(tracks, a)
 		}
 	}
-	return nil
+	if len(tracks) > 0 && tracks[0].Role == media.Alternate {
+		tracks[0].Role = media.Main // the one before it is gone
+	}
+	s.Audio = tracks
 }
 
 // firstShown is when FFmpeg shows a track's first picture, in seconds, or 0 if none is among its first packets.
@@ -119,7 +147,7 @@ func complete(spans map[int]span, tracks []int) bool {
 // the length of the file is not known, it looks at all.
 func measure(ctx context.Context, tools ffmpeg.Tools, u Upload, in ffmpeg.Input, r report, tracks []int) (map[int]span, error) {
 	spans := map[int]span{}
-	if d := seconds(r.Format.Duration); d > tail {
+	if d := seconds(r.Format.Duration); d > tail && !bare[in.Demuxer] {
 		from := fmt.Sprintf("%f%%", seconds(r.Format.StartTime)+d-tail)
 		var err error
 		if spans, err = packets(ctx, tools, u, in, "-read_intervals", from); err != nil {

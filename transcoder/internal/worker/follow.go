@@ -60,7 +60,7 @@ func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) (renditions
 	if err := f.poll(ctx); err != nil {
 		return nil, outcome{}, err
 	}
-	f.began, f.begun = w.Now(), f.finished()
+	f.began, f.begun = w.Now(), f.main()
 
 	poll, say := time.NewTicker(pollInterval), time.NewTicker(sayInterval)
 	defer poll.Stop()
@@ -255,7 +255,7 @@ func (f *follower) ready() int {
 	for n, c := range f.plan.Chunks {
 		_, picture := f.done[plan.PictureOf(c)]
 		_, sound := f.done[plan.SoundOf(c)]
-		if !picture || !sound && len(f.plan.Audio) > 0 {
+		if !picture && len(f.plan.Video) > 0 || !sound && len(f.plan.Audio) > 0 {
 			return n
 		}
 	}
@@ -303,49 +303,46 @@ func (f *follower) record(ctx context.Context) error {
 	return err
 }
 
-// finished is how many seconds of the picture are encoded.
-func (f *follower) finished() float64 {
+// finished is how many seconds of the picture are encoded, or of the sound.
+func (f *follower) finished(sound bool) float64 {
 	seconds := 0.0
 	for _, t := range f.tasks {
-		if !t.Sound && !t.Still && !t.Text {
-			seconds += f.share(t) * f.plan.Source.Video.Rate.Seconds(t.Chunks[0].End-t.Chunks[0].First)
+		if t.Sound == sound && !t.Still && !t.Text {
+			seconds += f.share(t) * f.plan.Rate().Seconds(t.Chunks[len(t.Chunks)-1].End-t.Chunks[0].First)
 		}
 	}
 	return seconds
 }
 
+// main is how many seconds are encoded of what takes longest: of the picture, unless there is sound alone.
+func (f *follower) main() float64 { return f.finished(len(f.plan.Video) == 0) }
+
 // progress is how far the job is.
 func (f *follower) progress() job.Progress {
 	p := job.Progress{Phase: job.Encoding}
-	sum, sound := 0.0, 0.0
+	sum := 0.0
 	for _, t := range f.tasks {
-		share := f.share(t)
-		sum += t.Weight * share
-		if t.Sound {
-			for _, c := range t.Chunks {
-				sound += share * float64(c.End-c.First) / float64(f.plan.Frames)
-			}
-		}
+		sum += t.Weight * f.share(t)
 	}
 	p.Percent = tenths(sum * lastPercent)
-	seconds := f.finished()
+	seconds := f.main()
 	if elapsed := f.Now().Sub(f.began).Seconds(); elapsed > 1 && seconds > f.begun {
 		speed := (seconds - f.begun) / elapsed
 		p.Speed, p.ETA = tenths(speed), tenths((f.plan.Duration()-seconds)/speed)
 	}
 	playable := 0.0
 	if ready := f.ready(); ready > 0 {
-		playable = f.plan.Source.Video.Rate.Seconds(f.plan.Chunks[ready-1].End)
+		playable = f.plan.Rate().Seconds(f.plan.Chunks[ready-1].End)
 	}
 	state := job.Processing
 	if f.job.State == job.Playable {
 		state = job.Playable
 	}
 	for _, v := range f.plan.Video {
-		p.Renditions = append(p.Renditions, job.RenditionProgress{Name: v.Name, State: state, Playable: playable, Percent: tenths(100 * seconds / f.plan.Duration())})
+		p.Renditions = append(p.Renditions, job.RenditionProgress{Name: v.Name, State: state, Playable: playable, Percent: tenths(100 * f.finished(false) / f.plan.Duration())})
 	}
 	for _, a := range f.plan.Audio {
-		p.Renditions = append(p.Renditions, job.RenditionProgress{Name: a.Name, State: state, Playable: playable, Percent: tenths(100 * sound)})
+		p.Renditions = append(p.Renditions, job.RenditionProgress{Name: a.Name, State: state, Playable: playable, Percent: tenths(100 * f.finished(true) / f.plan.Duration())})
 	}
 	return p
 }

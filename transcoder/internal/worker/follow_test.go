@@ -92,7 +92,7 @@ func walk(t *testing.T, change ...func(plan.Plan) plan.Plan) *desk {
 	d := &desk{T: t, board: &board{sent: map[queue.Lane][]string{}, ears: map[string]func(string, []byte){}}, bucket: &r2test.Bucket{}, ended: make(chan error, 1)}
 	d.plan = plan.Make("uploads/intro.mp4", "e", 1, media.Source{
 		Video: media.Video{Width: 640, Height: 360, Rate: media.Rate{Num: 25, Den: 1}, End: 60},
-		Audio: &media.Audio{Index: 1, End: 60},
+		Audio: media.Tracks{{Index: 1, End: 60}},
 	}, ladder)
 	for _, c := range change {
 		d.plan = c(d.plan)
@@ -258,6 +258,38 @@ func TestAVideoIsShownAsFarAsItIsThereWithoutAGap(t *testing.T) {
 			t.Errorf("in the end the job is %s, the playlist\n%s", d.state(), list)
 		}
 		d.want(queue.Hooks, "playable processed")
+	})
+}
+
+// Sound alone has no picture to wait for, and no poster and no storyboard to make.
+func TestSoundAloneIsShownAsSoonAsItIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := walk(t, func(p plan.Plan) plan.Plan {
+			ladder, err := plan.ParseLadder("360:800k:96k")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return plan.Make(p.Key, p.ETag, p.Size, media.Source{Audio: p.Source.Audio}, ladder)
+		})
+		d.want(queue.First, "audio_0")
+		d.want(queue.Tasks, "audio_rest")
+		d.finish("audio_0")
+		if d.state() != job.Playable {
+			t.Errorf("with the first sound the job is %s", d.state())
+		}
+		for n := range d.plan.Chunks[1:] {
+			d.finish(fmt.Sprintf("audio_%d", n+1))
+		}
+		if err := <-d.ended; err != nil {
+			t.Fatal(err)
+		}
+		j, err := d.worker.Catalog.Get(t.Context(), "intro")
+		if err != nil || j.State != job.Processed || j.Progress != 100 || j.Result.Poster != "" || j.Result.Storyboard != "" || len(j.Result.Renditions) != 1 {
+			t.Errorf("the job is %+v, %v", j, err)
+		}
+		if keys := d.bucket.Keys("videos/intro/"); len(keys) != 4 { // the tasks have written no media: a playlist, the master, the MPD and the manifest
+			t.Errorf("there are %v", keys)
+		}
 	})
 }
 

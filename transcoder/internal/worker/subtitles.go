@@ -74,7 +74,7 @@ func (w *Worker) readSubtitles(ctx context.Context, t job.Ticket, p plan.Plan) (
 
 // makeText uploads a track in segments that are as long as the picture's, and once more as a whole.
 func (w *Worker) makeText(ctx context.Context, t job.Ticket, p plan.Plan, s plan.Subtitle, cues []subtitle.Cue) (media.TextRendition, error) {
-	tree, rate := publish.NewTree(w.Bucket, t.VideoID), p.Source.Video.Rate
+	tree, rate := publish.NewTree(w.Bucket, t.VideoID), p.Rate()
 	out := media.TextRendition{
 		Rendition: media.Rendition{
 			Name: s.Name, Codecs: "wvtt", Timescale: uint32(rate.Num), Segments: make([]media.Segment, p.Segments()),

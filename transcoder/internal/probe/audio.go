@@ -1,0 +1,117 @@
+package probe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
+
+	"weir/transcoder/internal/media"
+)
+
+// maxTracks is how many audio tracks are published: each is encoded in all bit rates.
+const maxTracks = 8
+
+// undecodable are the codecs that FFmpeg knows by name alone.
+var undecodable = []string{"", "unknown", "ac4", "mpegh_3d_audio", "4gv", "celt", "smv"}
+
+// tracks are the audio tracks that can be decoded: the first one that is marked as default, or else the first, then the others
+// in the container's order.
+func (r report) tracks() media.Tracks {
+	var streams []stream
+	for _, s := range r.Streams {
+		if s.CodecType == "audio" && s.Channels > 0 && !slices.Contains(undecodable, s.CodecName) {
+			streams = append(streams, s)
+		}
+	}
+	marked := func(s stream) bool { return s.Disposition.Default == 1 }
+	if i := slices.IndexFunc(streams, marked); i > 0 {
+		streams = slices.Concat(streams[i:i+1], streams[:i], streams[i+1:])
+	}
+	var tracks media.Tracks
+	for _, s := range streams[:min(len(streams), maxTracks)] {
+		tracks = append(tracks, media.Audio{
+			Index: s.Index, Codec: s.CodecName, Channels: s.Channels, Language: s.language(), Role: s.role(len(tracks) == 0),
+			Name: s.name(tracks, len(streams)),
+		})
+	}
+	return tracks
+}
+
+// role is what the container says that an audio track is for.
+func (s *stream) role(first bool) media.Role {
+	switch {
+	case s.Disposition.VisualImpaired == 1:
+		return media.Description
+	case s.Disposition.Comment == 1:
+		return media.Commentary
+	case first:
+		return media.Main
+	}
+	return media.Alternate
+}
+
+// language is the track's in the form of RFC 5646: containers mostly have the three letters of ISO 639-2. What is no language is
+// left out, as it would go into playlists.
+func (s *stream) language() string {
+	tag, err := language.Parse(s.Tags.Language)
+	if err != nil || tag == language.Und {
+		return ""
+	}
+	return tag.String()
+}
+
+// name is what people choose an audio track by, another one than those before it have: its title, or else its language's name,
+// in that language, or else its number. The only track of a file needs none.
+func (s *stream) name(before media.Tracks, tracks int) string {
+	names := []string{title(s.Tags.Title), handler(s.Tags.Handler)}
+	if tag := s.language(); tag != "" {
+		names = append(names, title(display.Self.Name(language.Make(tag))))
+	}
+	if tracks > 1 {
+		for n := len(before) + 1; n <= 2*len(before)+1; n++ { // one of these is free
+			names = append(names, fmt.Sprintf("Track %d", n))
+		}
+	}
+	for _, name := range names {
+		if name != "" && !slices.ContainsFunc(before, func(a media.Audio) bool { return a.Name == name }) {
+			return name
+		}
+	}
+	return ""
+}
+
+// maxTitle is as much of a title as fits into a menu, in characters.
+const maxTitle = 60
+
+// title is a text of the container's as it may go into playlists: one short line, without quotation marks, which nothing can
+// stand for in an attribute (RFC 8216, section 4.2).
+func title(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case unicode.IsSpace(r):
+			return ' '
+		case r == unicode.ReplacementChar || !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, text)
+	runes := []rune(strings.Join(strings.Fields(text), " "))
+	return strings.TrimSpace(string(runes[:min(len(runes), maxTitle)]))
+}
+
+// handler is the name of a track in MP4, unless it is that of the program that wrote it, as it mostly is.
+func handler(name string) string {
+	lower := strings.ToLower(name)
+	for _, program := range []string{"handler", "media", "gpac", "lavf", "l-smash", "bento4", "google", "audio track"} {
+		if strings.Contains(lower, program) {
+			return ""
+		}
+	}
+	return title(name)
+}
