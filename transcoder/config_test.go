@@ -40,7 +40,7 @@ func TestAllWrongValuesAreNamed(t *testing.T) {
 	env := valid()
 	for name, value := range map[string]string{
 		"R2_ENDPOINT": "account", "PUBLIC_URL": "ftp://x", "TOKEN_KEY": `{"kty":"RSA"}`, "TOKEN_TTL": "forever",
-		"WEBHOOK_SECRET": "secret", "WEBHOOK_ALLOW_PRIVATE": "maybe", "LADDER": "big", "STORYBOARD": "many", "X264_PRESET": "best", "TASKS": "0",
+		"WEBHOOK_SECRET": "secret", "WEBHOOK_ALLOW_PRIVATE": "maybe", "LADDER": "big", "STORYBOARD": "many", "CODECS": "av1", "X264_PRESET": "best", "TASKS": "0",
 		"ROLE": "boss", "NATS_REPLICAS": "2", "SCRATCH_BYTES": "1K", "TASK_MEMORY": "lots", "FFMPEG_SANDBOX": "maybe", "ENCRYPTION_KEY": "short",
 	} {
 		env[name] = value
@@ -49,7 +49,7 @@ func TestAllWrongValuesAreNamed(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, name := range []string{"R2_ENDPOINT", "PUBLIC_URL", "TOKEN_KEY", "TOKEN_TTL", "WEBHOOK_SECRET", "WEBHOOK_ALLOW_PRIVATE", "LADDER", "STORYBOARD", "X264_PRESET", "TASKS", "ROLE", "NATS_REPLICAS", "SCRATCH_BYTES", "TASK_MEMORY", "FFMPEG_SANDBOX", "ENCRYPTION_KEY"} {
+	for _, name := range []string{"R2_ENDPOINT", "PUBLIC_URL", "TOKEN_KEY", "TOKEN_TTL", "WEBHOOK_SECRET", "WEBHOOK_ALLOW_PRIVATE", "LADDER", "STORYBOARD", "CODECS", "X264_PRESET", "TASKS", "ROLE", "NATS_REPLICAS", "SCRATCH_BYTES", "TASK_MEMORY", "FFMPEG_SANDBOX", "ENCRYPTION_KEY"} {
 		if !strings.Contains(err.Error(), name+":") {
 			t.Errorf("%s is not named in: %v", name, err)
 		}
@@ -63,7 +63,7 @@ func TestDefaults(t *testing.T) {
 	}
 	if c.Listen != ":8080" || len(c.Ladder) != 4 || c.Ladder[0].Video != 5_000_000 || c.Ladder[3].Audio != 96_000 || c.Tasks < 1 || c.TokenTTL.Hours() != 1 ||
 		c.Role != All || c.Queue.Replicas != 3 || c.Scratch.Bytes != 2<<30 || c.TaskMemory != 8<<30 || c.Sandbox != Required || c.EncryptionKey.Known() ||
-		c.Storyboard != (job.Storyboard{Interval: 1, Columns: 10, Rows: 10, Width: 160}) {
+		c.Storyboard != (job.Storyboard{Interval: 1, Columns: 10, Rows: 10, Width: 160}) || c.Codecs.String() != "h264" {
 		t.Errorf("defaults: %+v", c)
 	}
 }

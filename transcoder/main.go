@@ -80,7 +80,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	w := &worker.Worker{Log: log, Now: time.Now, Bucket: bucket, Catalog: jobs, Queue: lanes, Sender: sender, Ladder: config.Ladder, Storyboard: config.Storyboard, EncryptionKey: config.EncryptionKey}
+	w := &worker.Worker{Log: log, Now: time.Now, Bucket: bucket, Catalog: jobs, Queue: lanes, Sender: sender, Ladder: config.Ladder, Storyboard: config.Storyboard, Codecs: config.Codecs, EncryptionKey: config.EncryptionKey}
 	if config.Role != API {
 		if w.Tools, err = ffmpeg.Find(config.TaskMemory); err != nil {
 			return err
@@ -92,6 +92,12 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 			return fmt.Errorf("%w\nIf this machine cannot confine it, FFMPEG_SANDBOX=off starts it unconfined: an upload that takes it over then has all that the transcoder has.", err)
 		}
 		w.Encoder = encode.Encoder{Tools: w.Tools, Preset: config.Preset}
+		if w.Encoder.Further, err = encode.Further(ctx, w.Tools); err != nil {
+			return err
+		}
+		if missing := config.Codecs.Beyond(w.Encoder.Further); len(missing) > 0 {
+			return fmt.Errorf("CODECS names %s, for which ffmpeg has no encoder: leave it out, or install an ffmpeg with libx265 and libsvtav1, such as Debian's", missing)
+		}
 		if w.Sources, err = source.Listen(ctx, bucket, config.Scratch, log); err != nil {
 			return err
 		}
@@ -100,7 +106,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	server := api.NewHealth(log, ready)
 	if config.Role != Worker {
 		server = api.New(api.Config{
-			Log: log, Key: string(config.APIKey), Catalog: jobs, Dispatcher: w, Signals: lanes, Ready: ready,
+			Log: log, Key: string(config.APIKey), Catalog: jobs, Dispatcher: w, Signals: lanes, Ready: ready, Further: w.Encoder.Further,
 			Encrypts: config.EncryptionKey.Known(),
 			Minter:   api.Minter{Key: config.TokenKey, TTL: config.TokenTTL, PublicURL: config.PublicURL, Now: time.Now},
 		})

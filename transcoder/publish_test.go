@@ -404,7 +404,8 @@ func (r rendition) check(t *testing.T, frames, gop int, duration float64) {
 		t.Fatalf("%s: %v: %s", r.name, err, out)
 	}
 	s := report.Streams[0]
-	if s.StartTime != "0.000000" {
+	// Where pictures are shown in another order than they are decoded in, FFmpeg's demuxer shows all of them later.
+	if reordered := strings.HasSuffix(r.name, "_hevc"); s.StartTime != "0.000000" && !reordered {
 		t.Errorf("%s starts at %s", r.name, s.StartTime)
 	}
 	if r.sound {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/Eyevinn/mp4ff/aac"
 	"github.com/Eyevinn/mp4ff/avc"
+	"github.com/Eyevinn/mp4ff/hevc"
 	"github.com/Eyevinn/mp4ff/mp4"
 )
 
@@ -21,8 +22,12 @@ type track struct {
 	trex      *mp4.TrexBox
 
 	sps                   *avc.SPS // of H.264
-	width, height         int      // as shown
-	objectType            byte     // of AAC
+	hevc                  *hevc.SPS
+	av1                   *sequenceHeader
+	key                   func(sample []byte) bool // tells whether a picture is an IDR picture, by its bits
+	transfer              int                      // transfer characteristics (ITU-T H.273, table 3); 0 where nothing is said
+	width, height         int                      // as shown
+	objectType            byte                     // of AAC
 	channels, sampleRate  int
 	entryRate, entryCount int // what the sample entry says of them
 }
@@ -30,11 +35,7 @@ type track struct {
 // hdr tells whether the picture's transfer characteristics are PQ or HLG (ITU-T H.273, table 3).
 func (t *track) hdr() bool {
 	const pq, hlg = 16, 18
-	if t.sps == nil || t.sps.VUI == nil {
-		return false
-	}
-	transfer := t.sps.VUI.TransferCharacteristics
-	return transfer == pq || transfer == hlg
+	return t.transfer == pq || t.transfer == hlg
 }
 
 // media is one segment.
@@ -124,6 +125,10 @@ func parseInit(data []byte) (t *track, err error) {
 		if int(stsd.AvcX.Width) != int(t.sps.Width) || int(stsd.AvcX.Height) != int(t.sps.Height) {
 			return nil, fmt.Errorf("the sample entry says %d×%d, the SPS %d×%d", stsd.AvcX.Width, stsd.AvcX.Height, t.sps.Width, t.sps.Height)
 		}
+	case stsd.HvcX != nil && stsd.HvcX.HvcC != nil:
+		err = t.readHEVC(stsd.HvcX)
+	case stsd.Av01 != nil && stsd.Av01.Av1C != nil:
+		err = t.readAV1(stsd.Av01)
 	case stsd.Mp4a != nil && stsd.Mp4a.Esds != nil && stsd.Mp4a.Esds.DecConfigDescriptor != nil &&
 		stsd.Mp4a.Esds.DecConfigDescriptor.DecSpecificInfo != nil:
 		t.entry = "mp4a"
@@ -137,7 +142,7 @@ func parseInit(data []byte) (t *track, err error) {
 	case len(stsd.Children) > 0:
 		t.entry = stsd.Children[0].Type()
 	}
-	return t, nil
+	return t, err
 }
 
 // parseSegment reads the fragments of a segment.
@@ -189,8 +194,8 @@ func (t *track) fragment(offset int64, moof *mp4.MoofBox, mdat *mp4.MdatBox) (fr
 	for _, s := range full {
 		listed += len(s.Data)
 		idr := !t.video
-		if t.sps != nil {
-			idr = avc.IsIDRSample(s.Data)
+		if t.key != nil {
+			idr = t.key(s.Data)
 		}
 		f.samples = append(f.samples, sample{dur: s.Dur, decode: s.DecodeTime, shown: s.PresentationTime(), sync: s.IsSync(), idr: idr})
 	}

@@ -2,9 +2,9 @@
 // their numbers, of RFC 8216, and a few of Weir's own. Start at [Run]; the rules are the table in rules.go.
 //
 // It knows a video by the URL of its multivariant playlist alone and reads all of it, every byte of every segment, as a
-// player would. It shares no code with what wrote the tree. It reads video on demand with H.264 and AAC in fragmented MP4 and in transport
-// streams, in the clear and encrypted with AES-128, whose keys it fetches as a player does, and subtitles in WebVTT. It does not
-// judge what only people can (how the picture looks) nor which bit rates were chosen (1.25, 6.2, 6.5,
+// player would. It shares no code with what wrote the tree. It reads video on demand with H.264, HEVC, AV1 and AAC in fragmented MP4, and
+// with H.264 and AAC in transport streams, in the clear and encrypted with AES-128, whose keys it fetches as a player does, and
+// subtitles in WebVTT. It does not judge what only people can (how the picture looks) nor which bit rates were chosen (1.25, 6.2, 6.5,
 // 9.10).
 package check
 

@@ -168,26 +168,37 @@ func (c *checker) judgePicture(l *list) {
 		c.find("1.1", l.name, "H.264, HEVC or AV1", "%q", t.entry)
 		return
 	}
-	if t.sps == nil {
-		c.find("W read", l.name, "H.264", "%s: its pictures are not looked into", t.entry)
+	rate, shortest := l.rate()
+	switch {
+	case t.sps != nil:
+		c.judgeH264(l, rate)
+	case t.hevc != nil:
+		c.judgeHEVC(l, rate)
+	case t.av1 != nil:
+		c.judgeAV1(l, rate)
+	default:
+		c.find("W read", l.name, "H.264, HEVC or AV1", "%s: its pictures are not looked into", t.entry)
 		return
 	}
+	if shortest > 0 && 1/shortest > 60.5 {
+		c.find("1.19", l.name, "at most 60 frames a second", "%.2f", 1/shortest)
+	}
+	c.judgeGOPs(l)
+}
+
+func (c *checker) judgeH264(l *list, rate float64) {
+	t := l.track
 	if t.sps.Profile > profileHigh || t.sps.Level > maxLevel {
 		c.find("1.3b", l.name, "at most High profile, level 5.2", "profile %d, level %d", t.sps.Profile, t.sps.Level)
 	}
 	if t.sps.Profile < profileHigh {
 		c.find("1.4", l.name, "High profile", "profile %d", t.sps.Profile)
 	}
-	rate, shortest := l.rate()
-	if shortest > 0 && 1/shortest > 60.5 {
-		c.find("1.19", l.name, "at most 60 frames a second", "%.2f", 1/shortest)
-	}
 	size := ((int(t.sps.Width) + 15) / 16) * ((int(t.sps.Height) + 15) / 16)
 	if limit, ok := levelLimits[t.sps.Level]; ok && (size > limit.maxSize || float64(size)*rate > float64(limit.maxRate)*1.001) {
 		c.find("H.264 A.3", l.name, fmt.Sprintf("at most %d macroblocks, %d a second, at level %d", limit.maxSize, limit.maxRate, t.sps.Level),
 			"%d, %.0f a second", size, float64(size)*rate)
 	}
-	c.judgeGOPs(l)
 }
 
 // rate is the frames a second, on average, and the shortest time that a frame lasts.

@@ -287,7 +287,11 @@ func (s *stream) pictures(all []*pes) (fragments []fragment, err error) {
 // describe fills in what the SPS says.
 func (t *track) describe() {
 	t.codecs = strings.ToLower(avc.CodecString(t.entry, t.sps))
+	t.key = avc.IsIDRSample
 	t.width, t.height = int(t.sps.Width), int(t.sps.Height)
+	if v := t.sps.VUI; v != nil {
+		t.transfer = int(v.TransferCharacteristics)
+	}
 	if v := t.sps.VUI; v != nil && v.SampleAspectRatioWidth > 0 && v.SampleAspectRatioHeight > 0 {
 		t.width = t.width * int(v.SampleAspectRatioWidth) / int(v.SampleAspectRatioHeight)
 	}

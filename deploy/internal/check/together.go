@@ -46,7 +46,12 @@ func (c *checker) judgeMaster(t *tree) {
 		}
 	}
 	first := func(v tag) float64 { return math.Abs(v.rate() - 2_000_000) }
-	if nearest := slices.MinFunc(m.variants, func(a, b tag) int { return sign(first(a) - first(b)) }); first(nearest) < first(m.variants[0]) {
+	common := slices.DeleteFunc(slices.Clone(m.variants), tag.further) // what all players know is what they are to begin with
+	if len(common) == 0 {
+		c.find("W H.264", masterName, "a variant in H.264", "none")
+		common = m.variants
+	}
+	if nearest := slices.MinFunc(common, func(a, b tag) int { return sign(first(a) - first(b)) }); first(nearest) < first(m.variants[0]) {
 		c.find("1.32", masterName, nearest.uri+" first", "%s", m.variants[0].uri)
 	}
 	c.judgeShapes(m)
@@ -197,7 +202,7 @@ func (c *checker) judgeVariant(t *tree, v tag, l *list) {
 		c.find("RFC 4.3.4.2", v.uri, fmt.Sprintf("FRAME-RATE=%.3f, as the samples last", said), "%.3f", v.number("FRAME-RATE"))
 	}
 	if l.track.hdr() && v.text("VIDEO-RANGE") == "" {
-		c.find("9.16", v.uri, "a VIDEO-RANGE", "none, with transfer characteristics %d", l.track.sps.VUI.TransferCharacteristics)
+		c.find("9.16", v.uri, "a VIDEO-RANGE", "none, with transfer characteristics %d", l.track.transfer)
 	}
 	c.judgeRates(v, peak, average)
 }
@@ -229,7 +234,7 @@ func (c *checker) judgeSaid(v tag, l *list, codecs []string) {
 	if v.text("CODECS") != "" && !slices.EqualFunc(said, codecs, strings.EqualFold) {
 		c.find("RFC 4.3.4.2", v.uri, "CODECS="+strings.Join(codecs, ","), "%s", strings.Join(said, ","))
 	}
-	if w, h, ok := resolution(v); ok && l.track.sps != nil && (w != l.track.width || h != l.track.height) {
+	if w, h, ok := resolution(v); ok && l.track.key != nil && (w != l.track.width || h != l.track.height) {
 		c.find("RFC 4.3.4.2", v.uri, fmt.Sprintf("RESOLUTION=%dx%d, as the SPS says", l.track.width, l.track.height), "%dx%d", w, h)
 	}
 }

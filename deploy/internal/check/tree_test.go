@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,14 +54,23 @@ func model(t *testing.T) *video {
 	return &video{t: t, cuts: []int{1, 4, 7}, target: 6, renditions: []*rendition{media(t, "big"), media(t, "small"), media(t, "sound")}}
 }
 
+// further adds two codecs, before the sound.
+func (v *video) further() {
+	last := len(v.renditions) - 1
+	v.renditions = slices.Insert(v.renditions, last, media(v.t, "hevc"), media(v.t, "av1"))
+}
+
 // recipes are FFmpeg's arguments for each rendition of 14 s.
 var recipes = map[string][]string{
-	"big":        picture("320x180", "high", "50"),
-	"small":      picture("160x90", "high", "50"),
-	"main":       picture("320x180", "main", "50"),
-	"sparse":     picture("320x180", "high", "100"),
-	"hdr":        append(picture("320x180", "high", "50"), "-x264-params", "transfer=smpte2084:colorprim=bt2020:colormatrix=bt2020nc"),
-	"square":     picture("120x120", "high", "50"),
+	"big":    picture("320x180", "high", "50"),
+	"small":  picture("160x90", "high", "50"),
+	"main":   picture("320x180", "main", "50"),
+	"sparse": picture("320x180", "high", "100"),
+	"hdr":    append(picture("320x180", "high", "50"), "-x264-params", "transfer=smpte2084:colorprim=bt2020:colormatrix=bt2020nc"),
+	"square": picture("120x120", "high", "50"),
+	"hevc": further("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1",
+		"-x265-params", "keyint=50:min-keyint=50:scenecut=0:open-gop=0:bframes=2:pools=1:frame-threads=1:info=0:log-level=none"),
+	"av1":        further("-c:v", "libsvtav1", "-preset", "12", "-crf", "45", "-g", "50", "-svtav1-params", "irefresh-type=2:scd=0:lp=1"),
 	"sound":      sound("48000", "2"),
 	"mono":       sound("48000", "1"),
 	"slow sound": sound("22050", "2"),
@@ -70,6 +80,32 @@ func picture(size, profile, gop string) []string {
 	return []string{"-f", "lavfi", "-i", "testsrc2=r=25:d=14:s=" + size, "-c:v", "libx264", "-preset", "veryfast", "-threads", "1", "-bf", "2",
 		"-pix_fmt", "yuv420p", "-profile:v", profile, "-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-flags", "+cgop",
 		"-video_track_timescale", "25000", "-movflags", "+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets"}
+}
+
+// further is a picture in another codec; what is said of it is in described.
+func further(encoder ...string) []string {
+	args := append([]string{"-f", "lavfi", "-i", "testsrc2=r=25:d=14:s=320x180", "-pix_fmt", "yuv420p"}, encoder...)
+	return append(args, "-video_track_timescale", "25000", "-movflags", "+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets")
+}
+
+// described is what the multivariant playlist says of a picture.
+func (r *rendition) described(t *testing.T) (codecs string, width, height uint) {
+	t.Helper()
+	switch r.name {
+	case "hevc":
+		return "hvc1.1.6.L60.90", 320, 180
+	case "av1":
+		return "av01.0.00M.08", 320, 180
+	}
+	sps, err := avc.ParseSPSNALUnit(spsOf(r), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	codecs = strings.ToLower(avc.CodecString("avc1", sps))
+	if bytes.Contains(r.init, []byte("avc3\x00")) {
+		codecs = strings.Replace(codecs, "avc1", "avc3", 1)
+	}
+	return codecs, sps.Width, sps.Height
 }
 
 func sound(rate, channels string) []string {
@@ -156,6 +192,12 @@ func (r *rendition) sps(change func(sps []byte)) {
 	change(r.init[at : at+len(set)])
 }
 
+// edit changes a byte of the init segment behind a mark.
+func (r *rendition) edit(mark string, behind int, change func(b byte) byte) {
+	at := bytes.Index(r.init, []byte(mark)) + len(mark) + behind
+	r.init[at] = change(r.init[at])
+}
+
 // scale makes everything shorter.
 func (r *rendition) scale(by uint32) {
 	for _, f := range r.fragments {
@@ -207,6 +249,11 @@ func (f *fragment) noIDR() {
 		}
 		at += 4 + size
 	}
+}
+
+// begun makes the fragment's first picture what its second is.
+func (f *fragment) begun() {
+	f.samples[0].Data, f.samples[0].Size = bytes.Clone(f.samples[1].Data), f.samples[1].Size
 }
 
 // unmark takes the mark of a key frame off the first picture.
@@ -315,18 +362,11 @@ func (v *video) write(t *testing.T) site {
 		if !r.video() {
 			continue
 		}
-		sps, err := avc.ParseSPSNALUnit(spsOf(r), true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		codecs := strings.ToLower(avc.CodecString("avc1", sps))
-		if bytes.Contains(r.init, []byte("avc3\x00")) {
-			codecs = strings.Replace(codecs, "avc1", "avc3", 1)
-		}
+		codecs, width, height := r.described(t)
 		peak, average := rates(pieces[r.name], v.target)
 		rate := float64(r.timescale()) / float64(r.fragments[0].samples[0].Dur)
 		fmt.Fprintf(&variants, "#EXT-X-STREAM-INF:BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,CODECS=\"%s,mp4a.40.2\",RESOLUTION=%dx%d,FRAME-RATE=%.3f,"+
-			"AUDIO=\"sound\",SUBTITLES=\"subs\",CLOSED-CAPTIONS=NONE\n%s/playlist.m3u8\n", peak+soundPeak+textPeak, average+soundAverage+textAverage, codecs, sps.Width, sps.Height, rate, r.name)
+			"AUDIO=\"sound\",SUBTITLES=\"subs\",CLOSED-CAPTIONS=NONE\n%s/playlist.m3u8\n", peak+soundPeak+textPeak, average+soundAverage+textAverage, codecs, width, height, rate, r.name)
 		var keys []piece
 		for _, p := range pieces[r.name] {
 			for _, f := range p.frames {
@@ -335,7 +375,7 @@ func (v *video) write(t *testing.T) site {
 		}
 		if peak, average = rates(keys, 4); !v.noIFrames {
 			fmt.Fprintf(&trick, "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,CODECS=\"%s\",RESOLUTION=%dx%d,URI=\"%s/iframes.m3u8\"\n",
-				peak, average, codecs, sps.Width, sps.Height, r.name)
+				peak, average, codecs, width, height, r.name)
 		}
 	}
 	put("master.m3u8", "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n"+

@@ -109,7 +109,7 @@ func transcode(ctx context.Context, file string) error {
 func mint(t *testing.T, life time.Duration) string { return mintFor(t, videoID, life) }
 
 // mintFor signs one for a video.
-func mintFor(t *testing.T, videoID string, life time.Duration) string {
+func mintFor(t *testing.T, id string, life time.Duration) string {
 	t.Helper()
 	var jwk struct{ Kid, K string }
 	if err := json.Unmarshal([]byte(theWorld.weir.Cloud.TokenKey), &jwk); err != nil {
@@ -119,7 +119,7 @@ func mintFor(t *testing.T, videoID string, life time.Duration) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "videos/" + videoID, "exp": time.Now().Add(life).Unix()})
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "videos/" + id, "exp": time.Now().Add(life).Unix()})
 	token.Header["kid"] = jwk.Kid
 	compact, err := token.SignedString(secret)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -65,7 +66,14 @@ func (e *APIError) Error() string {
 
 // Submit asks for the upload at key to become the video. Its webhook goes to Hooks.
 func (s *Stack) Submit(ctx context.Context, videoID, key string) (Video, error) {
-	body, err := json.Marshal(map[string]string{"video_id": videoID, "key": key, "webhook_url": s.Hooks.URL})
+	return s.SubmitWith(ctx, videoID, key, nil)
+}
+
+// SubmitWith asks for it with further fields of the request.
+func (s *Stack) SubmitWith(ctx context.Context, videoID, key string, fields map[string]any) (Video, error) {
+	request := map[string]any{"video_id": videoID, "key": key, "webhook_url": s.Hooks.URL}
+	maps.Copy(request, fields)
+	body, err := json.Marshal(request)
 	if err != nil {
 		return Video{}, fmt.Errorf("submit %s: %w", videoID, err)
 	}

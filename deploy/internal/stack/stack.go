@@ -103,6 +103,7 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"WEBHOOK_ALLOW_PRIVATE=true", // the receiver is on this machine
 		"DATA_DIR=" + filepath.Join(temp, "data"),
 		"FFMPEG_SANDBOX=" + os.Getenv("FFMPEG_SANDBOX"), // for kernels that cannot confine it; nothing is the default
+		"CODECS=" + os.Getenv("CODECS"),                 // the caller's choice as well
 	}
 	program := child.Program{Name: "transcoder", Path: binary, Dir: temp, Env: environment}
 	if s.transcoder, err = child.Start(program, opts.Log); err != nil {

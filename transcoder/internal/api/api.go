@@ -71,6 +71,8 @@ type Config struct {
 	Minter     Minter
 	// Encrypts tells whether videos can be encrypted: there is a secret to derive keys from.
 	Encrypts bool
+	// Further are the codecs beside H.264 that can be asked for; nil where only the workers know.
+	Further job.Codecs
 	// Ready tells whether requests can be served; its error is logged, not shown.
 	Ready func(ctx context.Context) error
 }

@@ -135,6 +135,7 @@ var kinds = map[reflect.Kind]string{
 	reflect.Float64: "a number",
 	reflect.Bool:    "true or false",
 	reflect.Struct:  "an object",
+	reflect.Slice:   "a list",
 }
 
 func explain(err error) string {

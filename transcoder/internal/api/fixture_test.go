@@ -57,8 +57,9 @@ func setup(t *testing.T) *fixture {
 	}
 	f.server = api.New(api.Config{
 		Log: slog.New(slog.DiscardHandler), Key: "right", Catalog: f, Dispatcher: f, Signals: &f.board,
-		Minter: api.Minter{Key: key, TTL: time.Hour, PublicURL: "https://video.example.com/", Now: func() time.Time { return now }},
-		Ready:  func(context.Context) error { return f.ready }, Encrypts: true,
+		Further: job.Codecs{job.HEVC},
+		Minter:  api.Minter{Key: key, TTL: time.Hour, PublicURL: "https://video.example.com/", Now: func() time.Time { return now }},
+		Ready:   func(context.Context) error { return f.ready }, Encrypts: true,
 	})
 	return f
 }

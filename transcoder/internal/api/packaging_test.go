@@ -29,7 +29,7 @@ func TestARequestMaySayHowSegmentsAreWritten(t *testing.T) {
 			t.Errorf("%s: answered %d: %s", same, w.Code, w.Body)
 		}
 	}
-	for _, bad := range []string{`,"segment_format":"mpegts"`, `,"segment_format":"TS"`, `,"encrypt":"yes"`} {
+	for _, bad := range []string{`,"segment_format":"mpegts"`, `,"segment_format":"TS"`, `,"segment_format":"ts","codecs":["h264","hevc"]`, `,"encrypt":"yes"`} {
 		if w := f.do("POST", "/transcode", with(bad)); w.Code != http.StatusBadRequest {
 			t.Errorf("%s: answered %d: %s", bad, w.Code, w.Body)
 		}

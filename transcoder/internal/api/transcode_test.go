@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,7 +23,7 @@ func TestAJobIsRecordedBeforeItIsAccepted(t *testing.T) {
 		t.Errorf("the video is %v", v)
 	}
 	want := job.Spec{VideoID: "intro", Key: "uploads/intro.mp4", WebhookURL: "https://example.com/hook", Priority: job.DefaultPriority}
-	if got := f.records["intro"].Spec; got != want {
+	if got := f.records["intro"].Spec; !reflect.DeepEqual(got, want) {
 		t.Errorf("recorded %+v", got)
 	}
 	if strings.Join(f.dispatched, " ") != "intro.run1" {
@@ -105,6 +106,25 @@ func TestARequestMaySayWhichPicturesItWants(t *testing.T) {
 	}
 }
 
+func TestARequestMaySayInWhichCodecs(t *testing.T) {
+	f := setup(t)
+	wanted := strings.TrimSuffix(good, "}") + `,"codecs":["hevc","h264"]}`
+	for _, body := range []string{wanted, strings.Replace(wanted, `"hevc","h264"`, `"h264","hevc"`, 1)} {
+		if w := f.do("POST", "/transcode", body); w.Code != http.StatusAccepted {
+			t.Fatalf("answered %d: %s", w.Code, w.Body)
+		}
+	}
+	if got := f.records["intro"].Codecs.String(); got != "hevc, h264" {
+		t.Errorf("recorded %s", got)
+	}
+	refused(t, "other codecs", f.do("POST", "/transcode", good), http.StatusConflict, "video_id_taken")
+	// The fixture's ffmpeg has no encoder for AV1.
+	w := f.do("POST", "/transcode", strings.Replace(wanted, `"hevc"`, `"av1","hevc"`, 1))
+	if _, message := problem(t, w); w.Code != http.StatusBadRequest || !strings.Contains(message, "codecs has av1, for which the transcoder's ffmpeg has no encoder: leave it out") {
+		t.Errorf("answered %d %s", w.Code, message)
+	}
+}
+
 func TestAVideoIDHasOneRequest(t *testing.T) {
 	replaced := strings.TrimSuffix(good, "}") + `,"replace":true}`
 	other := strings.Replace(good, "intro.mp4", "other.mp4", 1)
@@ -179,6 +199,9 @@ func TestEveryProblemOfARequestIsNamed(t *testing.T) {
 		{"a storyboard too wide", `{"video_id":"a","key":"k","webhook_url":"https://e.com","storyboard":{"columns":20,"width":640}}`,
 			[]string{"storyboard.columns × storyboard.width is 12800"}},
 		{"an unknown field of the storyboard", `{"video_id":"a","key":"k","webhook_url":"https://e.com","storyboard":{"height":90}}`, []string{`unknown field "height"`}},
+		{"a text for codecs", `{"video_id":"a","codecs":"av1"}`, []string{"codecs must be a list", "string"}},
+		{"codecs that are none, twice, or without H.264", `{"video_id":"a","key":"k","webhook_url":"https://e.com","codecs":["av1","vp9","av1"]}`,
+			[]string{`codecs has "vp9": it may have h264, hevc, av1`, `codecs has "av1" twice`, `codecs lacks "h264"`}},
 		{"an unknown field", `{"video_id":"a","key":"k","webhook_url":"https://e.com","webhok":1}`, []string{`unknown field "webhok"`}},
 		{"two objects", good + good, []string{"something follows"}},
 		{"all fields missing", `{}`, []string{"video_id is missing", "key is missing", "webhook_url is missing"}},

@@ -25,6 +25,8 @@ type request struct {
 	// SegmentFormat and Encrypt say how the segments are written.
 	SegmentFormat job.SegmentFormat `json:"segment_format"`
 	Encrypt       bool              `json:"encrypt"`
+	// Codecs are those of the pictures; the configuration says which if the request does not.
+	Codecs job.Codecs `json:"codecs"`
 }
 
 func (s *Server) transcode(c echo.Context) error {
@@ -34,13 +36,17 @@ func (s *Server) transcode(c echo.Context) error {
 	}
 	spec := job.Spec{
 		VideoID: r.VideoID, Key: r.Key, WebhookURL: r.WebhookURL, Priority: r.Priority, PosterAt: r.PosterAt, Storyboard: r.Storyboard,
-		SegmentFormat: r.SegmentFormat, Encrypt: r.Encrypt,
+		SegmentFormat: r.SegmentFormat, Encrypt: r.Encrypt, Codecs: r.Codecs,
 	}
 	if err := spec.Validate(); err != nil {
 		return err
 	}
 	if spec.Encrypt && !s.config.Encrypts {
 		return fmt.Errorf("%w: encrypt is true, but the transcoder has no ENCRYPTION_KEY: set it to what the Worker's is, or leave encrypt out", job.ErrInvalid)
+	}
+	if missing := spec.Codecs.Beyond(s.config.Further); s.config.Further != nil && len(missing) > 0 {
+		return fmt.Errorf("%w: codecs has %s, for which the transcoder's ffmpeg has no encoder: leave it out, or install an ffmpeg that has one",
+			job.ErrInvalid, missing)
 	}
 	ctx := c.Request().Context()
 	j, err := s.config.Catalog.Accept(ctx, spec, r.Replace)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/Eyevinn/mp4ff/aac"
@@ -24,7 +25,7 @@ import (
 type Init struct {
 	Data      []byte
 	Timescale uint32 // ticks per second
-	Codecs    string // RFC 6381, such as avc1.64001f or mp4a.40.2
+	Codecs    string // RFC 6381, such as avc1.64001f, hvc1.1.6.L93.90, av01.0.05M.08 or mp4a.40.2
 }
 
 // Segment is one media segment.
@@ -124,7 +125,11 @@ func newInit(moov *mp4.MoovBox) (Init, error) {
 		return Init{}, fmt.Errorf("read the encoder's MP4: %w", err)
 	}
 	var data bytes.Buffer
-	for _, box := range []mp4.Box{mp4.NewFtyp("cmf2", 0, brands), moov} {
+	compatible := brands
+	if moov.Trak.Mdia.Minf.Stbl.Stsd.Av01 != nil {
+		compatible = append(slices.Clip(brands), "av01") // AV1 Codec ISO Media File Format Binding, section 2.1
+	}
+	for _, box := range []mp4.Box{mp4.NewFtyp("cmf2", 0, compatible), moov} {
 		if err := box.Encode(&data); err != nil {
 			return Init{}, fmt.Errorf("write the init segment: %w", err)
 		}
@@ -141,6 +146,10 @@ func codecs(trak *mp4.TrakBox) (string, error) {
 			return "", err
 		}
 		return strings.ToLower(avc.CodecString(stsd.AvcX.Type(), sps)), nil
+	case stsd.HvcX != nil && stsd.HvcX.HvcC != nil:
+		return hevcCodecs(stsd.HvcX)
+	case stsd.Av01 != nil && stsd.Av01.Av1C != nil:
+		return av1Codecs(stsd.Av01.Av1C.CodecConfRec), nil
 	case stsd.Mp4a != nil && stsd.Mp4a.Esds != nil && stsd.Mp4a.Esds.DecConfigDescriptor != nil &&
 		stsd.Mp4a.Esds.DecConfigDescriptor.DecSpecificInfo != nil:
 		config, err := aac.DecodeAudioSpecificConfig(bytes.NewReader(stsd.Mp4a.Esds.DecConfigDescriptor.DecSpecificInfo.DecConfig))
@@ -149,6 +158,6 @@ func codecs(trak *mp4.TrakBox) (string, error) {
 		}
 		return fmt.Sprintf("mp4a.40.%d", config.ObjectType), nil
 	default:
-		return "", errors.New("neither H.264 nor AAC")
+		return "", errors.New("neither H.264, HEVC or AV1 nor AAC")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/Eyevinn/dash-mpd/mpd"
@@ -34,17 +35,19 @@ const (
 )
 
 // MPD writes the MPD of a video that is there in whole, as dash/manifest.mpd in the video's folder. The rungs of the plan are one
-// adaptation set, highest first, and so are the bit rates of each of its audio tracks; then each of its subtitles has one.
+// adaptation set in each codec, highest first, and so are the bit rates of each of its audio tracks; then each of its subtitles
+// has one.
 func MPD(p plan.Plan, renditions []media.Rendition, texts ...media.TextRendition) ([]byte, error) {
 	w := writer{target: p.TargetDuration(), renditions: renditions}
 	var sets []*adaptationSet
-	if len(p.Video) > 0 {
-		picture, err := w.picture(p)
+	for _, codec := range p.Codecs() {
+		picture, err := w.picture(p.Only(codec))
 		if err != nil {
 			return nil, err
 		}
 		sets = append(sets, picture)
 	}
+	offerSwitching(sets)
 	for _, track := range p.Tracks() {
 		sound, err := w.sound(p, track)
 		if err != nil {
@@ -99,6 +102,24 @@ func newSet(content, mime string, role media.Role) *adaptationSet {
 	set := mpd.NewAdaptationSetWithParams(content, mime, true, closed)
 	set.Roles = []*mpd.DescriptorType{mpd.NewRole(string(role))}
 	return &adaptationSet{AdaptationSetType: set}
+}
+
+// switching is the scheme by which adaptation sets say to which others a player may switch (DASH-IF IOP 5, part 4, 9.3.2).
+const switching = "urn:mpeg:dash:adaptation-set-switching:2016"
+
+// offerSwitching lets players that can do it change the codec on the way. Sets are numbered from 1.
+func offerSwitching(sets []*adaptationSet) {
+	for i, s := range sets {
+		var others []string
+		for n := range sets {
+			if n != i {
+				others = append(others, strconv.Itoa(n+1))
+			}
+		}
+		if len(others) > 0 {
+			s.SupplementalProperties = append(s.SupplementalProperties, mpd.NewDescriptor(switching, strings.Join(others, ","), ""))
+		}
+	}
 }
 
 // writer adds renditions and keeps the longest times.

@@ -16,6 +16,7 @@ import (
 	"weir/transcoder/internal/dash"
 	"weir/transcoder/internal/golden"
 	"weir/transcoder/internal/hls"
+	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
 )
@@ -57,6 +58,18 @@ func TestMPDs(t *testing.T) {
 	}
 	p.Audio, p.Source.Video.Rate = nil, media.Rate{Num: 30, Den: 1}
 	golden.Check(t, "silent.mpd", write(t, p, renditions[:2]))
+}
+
+// Each codec is a set of its own, with the same timeline, and says to which others players may switch.
+func TestEachCodecIsASetOfItsOwn(t *testing.T) {
+	p, renditions := video()
+	p = p.In(job.Codecs{job.AV1, job.H264})
+	for i, name := range []string{"720p_av1", "480p_av1"} {
+		r := renditions[i]
+		r.Name, r.Codecs = name, "av01.0.05M.08"
+		renditions = append(renditions, r)
+	}
+	golden.Check(t, "codecs.mpd", write(t, p, renditions))
 }
 
 func write(t *testing.T, p plan.Plan, renditions []media.Rendition) []byte {

@@ -1,8 +1,8 @@
 // Package encode makes CMAF segments out of an upload: one FFmpeg process a task, one decode for all renditions.
 //
-// [Encoder.Picture] encodes a chunk in every rung of the ladder, [Encoder.Sound] the sound of one or more chunks, every track in
-// every bit rate. Both hand segments on while the process runs; what becomes of them is the sink's business. The arguments are
-// made by pure functions in args.go, each with its reason.
+// [Encoder.Picture] encodes a chunk in every rung of the ladder in one codec, [Encoder.Sound] the sound of one or more chunks, every
+// track in every bit rate. Both hand segments on while the process runs; what becomes of them is the sink's business. The
+// arguments are made by pure functions in args.go and codecs.go, each with its reason.
 package encode
 
 import (
@@ -24,6 +24,8 @@ type Encoder struct {
 	Tools ffmpeg.Tools
 	// Preset is x264's: how much time a frame may take.
 	Preset string
+	// Further are the codecs beside H.264 for which there is an encoder.
+	Further job.Codecs
 }
 
 const (
@@ -73,7 +75,7 @@ func (e Encoder) picture(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmp
 	outputs := tileOutputs(p, c, &tiles)
 	for i, v := range p.Video {
 		outputs = append(outputs, ffmpeg.Output{
-			Args: e.videoArgs(p, i),
+			Args: e.pictureArgs(p, i),
 			Read: func(r io.Reader) error {
 				n, err := cmaf.Read(r, cut, deliver(ctx, sink, v.Name))
 				for old := least.Load(); int64(n) < old && !least.CompareAndSwap(old, int64(n)); old = least.Load() {
@@ -84,7 +86,7 @@ func (e Encoder) picture(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmp
 	}
 	input := append(videoInputArgs(p, in), "-filter_complex", videoGraph(p, c))
 	seconds := p.Source.Video.Rate.Seconds(c.End - c.First)
-	err := e.Tools.Run(ctx, ffmpeg.Options{Nice: nice(c), Limit: limit(seconds)}, input, outputs, share(progress, seconds))
+	err := e.Tools.Run(ctx, ffmpeg.Options{Nice: urgency(p, c), Limit: limit(seconds)}, input, outputs, share(progress, seconds))
 	got := int(least.Load())
 	if err == nil && got == int(c.End-c.First) && len(tiles) > 0 {
 		err = sink.Tiles(ctx, tiles)

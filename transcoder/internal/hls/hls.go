@@ -14,6 +14,7 @@ import (
 
 	"github.com/Eyevinn/hls-m3u8/m3u8"
 
+	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
 )
@@ -89,10 +90,10 @@ func setKey(p *m3u8.MediaPlaylist, r media.Rendition, s media.Segment) error {
 const firstRate = 2_000_000
 
 // Master writes the multivariant playlist: a variant for each rung of the plan, with the group of audio renditions that goes with
-// it, or for each group where there is sound alone. First comes the one whose rate is nearest to [firstRate], then the others,
-// highest first. playlist and iframes are the names of the media and I-frame playlists in the renditions' folders. As long as the
-// media playlists grow, the bandwidths are the upper bounds of what may come, and there are no I-frame playlists; then they are
-// measured. Each variant goes with all subtitles of the plan that were made, of which there may be none.
+// it, or for each group where there is sound alone. First comes the one in H.264 whose rate is nearest to [firstRate], then the
+// others, codec by codec, highest first. playlist and iframes are the names of the media and I-frame playlists in the renditions'
+// folders. As long as the media playlists grow, the bandwidths are the upper bounds of what may come, and there are no I-frame
+// playlists; then they are measured. Each variant goes with all subtitles of the plan that were made, of which there may be none.
 func Master(
 	p plan.Plan, renditions []media.Rendition, playlist, iframes string, kind Kind, texts ...media.TextRendition,
 ) ([]byte, error) {
@@ -110,6 +111,7 @@ func Master(
 	master.SetVersion(versionOf(renditions...))
 	master.SetIndependentSegments(true)
 	var variants, trick []m3u8.Variant
+	common := 0 // how many of the variants are in H.264
 	for _, v := range p.Video {
 		r := byName[v.Name]
 		peak, average := Bandwidth(r, target)
@@ -132,6 +134,9 @@ func Master(
 		}
 		params.Bandwidth, params.AverageBandwidth = uint32(peak), uint32(average)
 		variants = append(variants, m3u8.Variant{URI: path.Join(v.Name, playlist), VariantParams: params})
+		if v.Coding() == job.H264 {
+			common = len(variants)
+		}
 		if pictures, ok := keyFrames(r); ok && kind == VOD {
 			peak, average := Bandwidth(pictures, targetDuration(pictures))
 			trick = append(trick, m3u8.Variant{URI: path.Join(v.Name, iframes), VariantParams: m3u8.VariantParams{
@@ -141,9 +146,10 @@ func Master(
 	}
 	if len(p.Video) == 0 {
 		variants = soundVariants(p, byName, playlist, kind)
+		common = len(variants)
 	}
 	addSubtitles(p, variants, texts, playlist)
-	for _, v := range append(startFirst(variants), trick...) {
+	for _, v := range slices.Concat(startFirst(variants[:common]), variants[common:], trick) {
 		master.Append(v.URI, nil, v.VariantParams)
 	}
 	return master.Encode().Bytes(), nil

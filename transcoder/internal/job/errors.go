@@ -22,6 +22,7 @@ const (
 	SourceEmpty       Code = "source_empty"       // the object has no bytes
 	UnsupportedFormat Code = "unsupported_format" // no video that can be decoded
 	EncodingFailed    Code = "encoding_failed"    // the encoder failed on it again and again
+	CodecUnavailable  Code = "codec_unavailable"  // the transcoder has no encoder for a codec that was asked for
 	Internal          Code = "internal"           // Weir failed on it for hours
 )
 

@@ -22,7 +22,12 @@ func (s Spec) MPD() bool { return !s.SegmentFormat.Stream() && !s.Encrypt }
 // refused here: it holds H.264 and AAC.
 func validatePackaging(s Spec) error {
 	switch s.SegmentFormat {
-	case "", FMP4, TS:
+	case TS:
+		if further := s.Codecs.Beyond(nil); len(further) > 0 {
+			return fmt.Errorf("codecs has %s, which does not go into transport streams: leave it out, or segment_format", further)
+		}
+		return nil
+	case "", FMP4:
 		return nil
 	}
 	return fmt.Errorf("segment_format is %q: it must be %q, or %q for old devices", s.SegmentFormat, FMP4, TS)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"regexp"
 	"strings"
 	"unicode"
@@ -23,17 +24,18 @@ type Spec struct {
 	// SegmentFormat is what the segments are written in, and Encrypt wants them encrypted with AES-128.
 	SegmentFormat SegmentFormat `json:"segment_format,omitempty"`
 	Encrypt       bool          `json:"encrypt,omitempty"`
+	// Codecs are those of the pictures.
+	Codecs Codecs `json:"codecs,omitempty"`
 }
 
 // Same tells whether another request asks for the same video to be made. How urgent it is is no part of that.
 func (s Spec) Same(other Spec) bool {
-	same := s.PosterAt == nil && other.PosterAt == nil ||
-		s.PosterAt != nil && other.PosterAt != nil && *s.PosterAt == *other.PosterAt
-	other.Priority, other.PosterAt = s.Priority, s.PosterAt
+	other.Priority = s.Priority
 	if s.SegmentFormat.Stream() == other.SegmentFormat.Stream() {
 		other.SegmentFormat = s.SegmentFormat // said or not
 	}
-	return same && s == other
+	s.Codecs, other.Codecs = s.Codecs.sorted(), other.Codecs.sorted()
+	return reflect.DeepEqual(s, other)
 }
 
 // DefaultPriority is that of a request that names none.
@@ -50,7 +52,7 @@ var videoID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // Validate reports every problem of the spec at once; the error wraps [ErrInvalid] and each line says what to do.
 func (s Spec) Validate() error {
 	err := errors.Join(ValidateVideoID(s.VideoID), validateKey(s.Key), validateWebhookURL(s.WebhookURL), validatePriority(s.Priority),
-		validatePosterAt(s.PosterAt), s.Storyboard.Validate(), validatePackaging(s))
+		validatePosterAt(s.PosterAt), s.Storyboard.Validate(), s.Codecs.Validate(), validatePackaging(s))
 	if err == nil {
 		return nil
 	}

@@ -32,7 +32,8 @@ type Manifest struct {
 	ProcessedAt time.Time   `json:"processed_at"`
 	Timings     Timings     `json:"timings"`
 	Source      Source      `json:"source"`
-	Encoder     Encoder     `json:"encoder,omitzero"` // none of sound alone
+	Encoder     Encoder     `json:"encoder,omitzero"`   // of H.264; none of sound alone
+	Encoders    []Encoder   `json:"encoders,omitempty"` // of the further codecs
 	Segments    Segments    `json:"segments"`
 	Playlists   Playlists   `json:"playlists"`
 	Pictures    Pictures    `json:"pictures,omitzero"`
@@ -78,8 +79,9 @@ type SourceAudio struct {
 	Role     media.Role `json:"role,omitempty"` // main, alternate, commentary or description
 }
 
-// Encoder is how the pictures were encoded.
+// Encoder is how the pictures were encoded in a codec.
 type Encoder struct {
+	Codec  string `json:"codec"`
 	Name   string `json:"name"` // FFmpeg's
 	Preset string `json:"preset"`
 	CRF    int    `json:"crf"` // the quality that is aimed at; a rendition's max_bitrate caps it
@@ -114,8 +116,9 @@ type Paths struct {
 // Rendition is one encoded output. Rates are in bits per second.
 type Rendition struct {
 	Name             string  `json:"name"`
-	Type             string  `json:"type"` // video or audio
-	Codecs           string  `json:"codecs"`
+	Type             string  `json:"type"`            // video or audio
+	Codec            string  `json:"codec,omitempty"` // of a picture: h264, hevc or av1
+	Codecs           string  `json:"codecs"`          // RFC 6381
 	Width            int     `json:"width,omitempty"`
 	Height           int     `json:"height,omitempty"`
 	FrameRate        string  `json:"frame_rate,omitempty"`
@@ -135,16 +138,20 @@ type Rendition struct {
 	Init             string  `json:"init,omitempty"`    // transport streams have none
 }
 
-// Make writes the manifest of a video that is there in whole. now is when the last of the video was there.
+// Make writes the manifest of a video that is there in whole. The encoders are those of the plan's codecs, in their order. now is
+// when the last of the video was there.
 func Make(
-	j job.Job, p plan.Plan, renditions []media.Rendition, paths Paths, e Encoder, now time.Time, texts ...media.TextRendition,
+	j job.Job, p plan.Plan, renditions []media.Rendition, paths Paths, encoders []Encoder, now time.Time, texts ...media.TextRendition,
 ) ([]byte, error) {
 	m := Manifest{
 		Schema: Schema, VideoID: j.VideoID, Version: j.Version,
 		CreatedAt: j.CreatedAt, PlayableAt: j.PlayableAt, ProcessedAt: now,
 		Timings: Timings{Processed: since(j.CreatedAt, now)},
-		Source:  source(p), Encoder: e, Playlists: paths.Playlists, Pictures: paths.Pictures,
+		Source:  source(p), Playlists: paths.Playlists, Pictures: paths.Pictures,
 		Segments: Segments{Format: cmp.Or(p.SegmentFormat, job.FMP4)},
+	}
+	if len(encoders) > 0 {
+		m.Encoder, m.Encoders = encoders[0], encoders[1:]
 	}
 	if p.KeyID != "" {
 		m.Segments.Encryption = "AES-128"
@@ -171,7 +178,7 @@ func Make(
 		}
 		for _, v := range p.Video {
 			if v.Name == r.Name {
-				out.Type, out.Width, out.Height = "video", v.Width, v.Height
+				out.Type, out.Codec, out.Width, out.Height = "video", string(v.Coding()), v.Width, v.Height
 				out.FrameRate, out.MaxBitrate = p.Source.Video.Rate.String(), v.Bitrate
 			}
 		}

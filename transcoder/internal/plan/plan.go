@@ -47,8 +47,9 @@ type Plan struct {
 	// Frames is the length of the output at the plan's rate; see [Plan.Rate]. It covers the longest of picture and sounds.
 	Frames int64 `json:"frames"`
 	// GOP is the number of frames from one IDR picture to the next, or that many frames of sound where it is alone.
-	GOP   int64            `json:"gop"`
-	Video []VideoRendition `json:"video"` // the ladder, highest first; none for sound alone
+	GOP int64 `json:"gop"`
+	// Video is the ladder, highest first: in H.264, and then once more in each further codec. None for sound alone.
+	Video []VideoRendition `json:"video"`
 	Audio []AudioRendition `json:"audio"` // track after track, each in all bit rates that the ladder asks for, highest first
 	// Chunks are the time ranges that are encoded side by side. They touch and cover all frames. The first is one segment,
 	// which is playable soon; then they become longer.
@@ -74,6 +75,8 @@ type VideoRendition struct {
 	Height  int    `json:"height"`
 	Bitrate int    `json:"bitrate"` // upper bound in bits per second
 	Audio   string `json:"audio"`   // the group of audio renditions that goes with it; "" where the source has none
+	// Codec is "" for H.264, as in plans that were made before there were others.
+	Codec job.Codec `json:"codec,omitempty"`
 }
 
 // Chunk is the half-open range of frames [First, End) that one encoder makes. First is the start of a segment.
@@ -217,8 +220,9 @@ type Task struct {
 	// Chunks are those that the task is for: one of the picture, or those of which it makes the sound.
 	Chunks []Chunk
 	Sound  bool
-	Still  bool // a task for a picture: the poster or the storyboard, and no chunk
-	Text   bool // the task for the subtitles, and no chunk
+	Codec  job.Codec // of a chunk of the picture
+	Still  bool      // a task for a picture: the poster or the storyboard, and no chunk
+	Text   bool      // the task for the subtitles, and no chunk
 	// Weight is the task's share of the job, for progress; the weights of a plan's tasks sum up to 1.
 	Weight float64
 }
@@ -226,9 +230,9 @@ type Task struct {
 // soundWeight is the work that a track of sound is, where that of a picture with one track is 1.
 const soundWeight = 0.05
 
-// Tasks lists the plan's tasks in the order in which they are dispatched. The picture is one task a chunk. The sound is two
-// tasks: that of the first chunk, which makes the video playable, and all the rest in one piece, because the joins of
-// encoders are heard in sound unless much is done about it.
+// Tasks lists the plan's tasks in the order in which they are dispatched. The picture is one task a chunk and codec; those in
+// H.264, with which the video can be watched, go before all others. The sound is two tasks: that of the first chunk, which makes
+// the video playable, and all the rest in one piece, because the joins of encoders are heard in sound unless much is done about it.
 func (p Plan) Tasks() []Task {
 	var tasks []Task
 	sound, picture, frames := soundWeight*float64(len(p.Tracks())), 1-soundWeight, float64(p.Frames)
@@ -246,18 +250,30 @@ func (p Plan) Tasks() []Task {
 	if len(p.Video) == 0 {
 		return tasks
 	}
-	for i, c := range p.Chunks {
-		tasks = append(tasks, Task{ID: PictureOf(c), Chunks: p.Chunks[i : i+1], Weight: picture * float64(c.End-c.First) / frames})
-		if i == 0 {
-			tasks = append(tasks, p.stillTasks()...)
-			tasks = append(tasks, p.subtitleTasks()...)
+	efforts := 0.0
+	for _, codec := range p.Codecs() {
+		efforts += effort(codec)
+	}
+	for _, codec := range p.Codecs() {
+		for i, c := range p.Chunks {
+			tasks = append(tasks, Task{
+				ID: PictureIn(codec, c), Chunks: p.Chunks[i : i+1], Codec: codec,
+				Weight: picture * effort(codec) / efforts * float64(c.End-c.First) / frames,
+			})
+			if i == 0 && codec == job.H264 {
+				tasks = append(tasks, p.stillTasks()...)
+				tasks = append(tasks, p.subtitleTasks()...)
+			}
 		}
 	}
 	return tasks
 }
 
 // First tells whether the video becomes playable with the task.
-func (t Task) First() bool { return len(t.Chunks) > 0 && t.Chunks[0].Number == 0 }
+func (t Task) First() bool { return len(t.Chunks) > 0 && t.Chunks[0].Number == 0 && !t.Further() }
+
+// Further tells whether the task makes what can be watched already, in another codec.
+func (t Task) Further() bool { return t.Codec != "" && t.Codec != job.H264 }
 
 // Outcomes names the task's results, each of which is committed as soon as it is there: one a chunk, or one for a picture
 // or the subtitles.
@@ -270,15 +286,23 @@ func (t Task) Outcomes() []string {
 		if t.Sound {
 			names = append(names, SoundOf(c))
 		} else {
-			names = append(names, PictureOf(c))
+			names = append(names, PictureIn(t.Codec, c))
 		}
 	}
 	return names
 }
 
-// PictureOf and SoundOf name the two results that make a chunk complete.
+// PictureOf and SoundOf name the two results with which a chunk can be watched.
 func PictureOf(c Chunk) string { return fmt.Sprintf("chunk_%d", c.Number) }
 func SoundOf(c Chunk) string   { return fmt.Sprintf("audio_%d", c.Number) }
+
+// PictureIn names the result of a chunk's picture in a codec.
+func PictureIn(codec job.Codec, c Chunk) string {
+	if codec == job.H264 {
+		return PictureOf(c)
+	}
+	return PictureOf(c) + "_" + string(codec)
+}
 
 // Task finds a task by its id.
 func (p Plan) Task(id string) (Task, bool) {

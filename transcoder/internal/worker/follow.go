@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/transcoder/internal/hls"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
@@ -209,8 +210,12 @@ func (f *follower) send(ctx context.Context) error {
 		if urgent {
 			lane = queue.First
 		}
-		ticket := f.job.Ticket()
-		if err := f.Worker.send(ctx, lane, f.job, ticket.String()+"."+t.ID, taskMessage{ticket, t.ID}); err != nil {
+		ticket, j := f.job.Ticket(), f.job
+		if t.Further() {
+			// Half as urgent: of videos of one priority, none waits in H.264 while another gets a further codec.
+			j.Priority /= 2
+		}
+		if err := f.Worker.send(ctx, lane, j, ticket.String()+"."+t.ID, taskMessage{ticket, t.ID}); err != nil {
 			return err
 		}
 		f.sent[t.ID] = true
@@ -262,19 +267,24 @@ func (f *follower) ready() int {
 	return len(f.plan.Chunks)
 }
 
-// show lets players see what is ready, unless they watch an earlier version meanwhile.
+// show lets players see what is ready in H.264, unless they watch an earlier version meanwhile. The further codecs appear when all
+// of them are there: a player that has begun stays with its own.
 func (f *follower) show(ctx context.Context) error {
 	ready := f.ready()
 	soon := f.Now().Sub(f.grown) < growInterval
-	whole := ready == len(f.plan.Chunks) && f.job.State == job.Playable // its last playlists come next
-	if ready <= f.shown || soon || whole || f.job.Replaces() {
+	over := f.complete() && f.job.State == job.Playable // the last playlists come next
+	if ready <= f.shown || soon || over || f.job.Replaces() {
 		return nil
 	}
-	renditions, err := join(f.plan, f.done, ready)
+	p, kind := f.plan.Only(job.H264), hls.Event
+	if ready == len(p.Chunks) && !f.complete() {
+		kind = hls.VOD // whoever comes to the end need not wait for what is still made
+	}
+	renditions, err := join(p, f.done, ready)
 	if err != nil {
 		return err
 	}
-	if f.job, err = f.grow(ctx, f.job, f.plan, renditions); err != nil {
+	if f.job, err = f.grow(ctx, f.job, p, renditions, kind); err != nil {
 		return err
 	}
 	if f.job.State.Ended() {
@@ -303,15 +313,26 @@ func (f *follower) record(ctx context.Context) error {
 	return err
 }
 
-// finished is how many seconds of the picture are encoded, or of the sound.
+// finished is how many seconds of the picture are encoded, where each codec counts for as much as it takes, or of the sound.
 func (f *follower) finished(sound bool) float64 {
-	seconds := 0.0
+	done, all := 0.0, 0.0
 	for _, t := range f.tasks {
 		if t.Sound == sound && !t.Still && !t.Text {
-			seconds += f.share(t) * f.plan.Rate().Seconds(t.Chunks[len(t.Chunks)-1].End-t.Chunks[0].First)
+			done, all = done+f.share(t)*t.Weight, all+t.Weight
 		}
 	}
-	return seconds
+	return done / all * f.plan.Duration()
+}
+
+// encoded is the part of the picture that is finished in a codec, in percent.
+func (f *follower) encoded(codec job.Codec) float64 {
+	frames := 0.0
+	for _, t := range f.tasks {
+		if t.Codec == codec {
+			frames += f.share(t) * float64(t.Chunks[0].End-t.Chunks[0].First)
+		}
+	}
+	return tenths(100 * frames / float64(f.plan.Frames))
 }
 
 // main is how many seconds are encoded of what takes longest: of the picture, unless there is sound alone.
@@ -339,7 +360,11 @@ func (f *follower) progress() job.Progress {
 		state = job.Playable
 	}
 	for _, v := range f.plan.Video {
-		p.Renditions = append(p.Renditions, job.RenditionProgress{Name: v.Name, State: state, Playable: playable, Percent: tenths(100 * f.finished(false) / f.plan.Duration())})
+		r := job.RenditionProgress{Name: v.Name, State: job.Processing, Percent: f.encoded(v.Coding())}
+		if v.Coding() == job.H264 {
+			r.State, r.Playable = state, playable
+		}
+		p.Renditions = append(p.Renditions, r)
 	}
 	for _, a := range f.plan.Audio {
 		p.Renditions = append(p.Renditions, job.RenditionProgress{Name: a.Name, State: state, Playable: playable, Percent: tenths(100 * f.finished(true) / f.plan.Duration())})
@@ -365,7 +390,11 @@ func (w *Worker) say(j job.Job, p job.Progress) {
 func join(p plan.Plan, done map[string]outcome, chunks int) ([]media.Rendition, error) {
 	whole := map[string]media.Rendition{}
 	for _, c := range p.Chunks[:chunks] {
-		for _, name := range []string{plan.PictureOf(c), plan.SoundOf(c)} {
+		names := []string{plan.SoundOf(c)}
+		for _, codec := range p.Codecs() {
+			names = append(names, plan.PictureIn(codec, c))
+		}
+		for _, name := range names {
 			for _, part := range done[name].Renditions {
 				r, ok := whole[part.Name]
 				if !ok {

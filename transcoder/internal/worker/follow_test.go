@@ -28,15 +28,21 @@ type board struct {
 	mu   sync.Mutex
 	sent map[queue.Lane][]string
 	ears map[string]func(id string, data []byte) // by pattern
+
+	priorities map[string]int // of what was sent, by name
 }
 
-func (b *board) Send(_ context.Context, lane queue.Lane, _ int, id string, _ []byte) error {
+func (b *board) Send(_ context.Context, lane queue.Lane, priority int, id string, _ []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	name := id[strings.LastIndexByte(id, '.')+1:]
 	if !slices.Contains(b.sent[lane], name) {
 		b.sent[lane] = append(b.sent[lane], name)
 	}
+	if b.priorities == nil {
+		b.priorities = map[string]int{}
+	}
+	b.priorities[name] = priority
 	return nil
 }
 

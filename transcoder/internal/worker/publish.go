@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"weir/transcoder/internal/dash"
-	"weir/transcoder/internal/encode"
 	"weir/transcoder/internal/hls"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/manifest"
@@ -15,15 +14,19 @@ import (
 )
 
 // grow shows what there is of the renditions so far. With the first segments of all of them the master playlist appears:
-// the video is playable. The subtitles come with the last master playlist alone: nobody has to wait for them, and who began
-// before goes on as he did. It returns the record as it is then.
-func (w *Worker) grow(ctx context.Context, j job.Job, p plan.Plan, renditions []media.Rendition) (job.Job, error) {
+// the video is playable. The media playlists are VOD when nothing will be added to them. The subtitles come with the last master
+// playlist alone: nobody has to wait for them, and who began before goes on as he did. It returns the record as it is then.
+func (w *Worker) grow(ctx context.Context, j job.Job, p plan.Plan, renditions []media.Rendition, kind hls.Kind) (job.Job, error) {
 	tree := publish.NewTree(w.Bucket, j.VideoID)
-	playlists, err := mediaPlaylists(p, renditions, hls.Event)
+	playlists, err := mediaPlaylists(p, renditions, kind)
 	if err != nil {
 		return j, err
 	}
-	if err := tree.Grow(ctx, j.Version, playlists); err != nil {
+	write := tree.Grow
+	if kind == hls.VOD {
+		write = tree.Complete
+	}
+	if err := write(ctx, j.Version, playlists); err != nil {
 		return j, fmt.Errorf("publish: %w", err)
 	}
 	if j.State == job.Playable {
@@ -116,8 +119,12 @@ func (w *Worker) conclude(
 	if p.Storyboard != nil {
 		paths.Pictures.Storyboard, paths.Pictures.Images = publish.StoryboardPath, publish.ImagesPath(j.Version)
 	}
-	encoder := manifest.Encoder{Name: encode.VideoEncoder, Preset: w.Encoder.Preset, CRF: encode.CRF}
-	data, err := manifest.Make(j, p, renditions, paths, encoder, w.Now().UTC(), texts...)
+	var encoders []manifest.Encoder
+	for _, codec := range p.Codecs() {
+		s := w.Encoder.Settings(codec)
+		encoders = append(encoders, manifest.Encoder{Codec: string(s.Codec), Name: s.Name, Preset: s.Preset, CRF: s.CRF})
+	}
+	data, err := manifest.Make(j, p, renditions, paths, encoders, w.Now().UTC(), texts...)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (w *Worker) makeStoryboard(ctx context.Context, t job.Ticket, p plan.Plan) 
 func (w *Worker) strip(ctx context.Context, p plan.Plan, c plan.Chunk) ([]byte, error) {
 	var tiles []*image.YCbCr
 	err := w.examine(ctx, p, func(url string) (err error) {
-		tiles, err = w.Encoder.Tiles(ctx, p, c, url)
+		tiles, err = w.Encoder.Tiles(ctx, p.Only(job.H264), c, url)
 		return err
 	})
 	if err != nil {

@@ -151,6 +151,9 @@ func (w *Worker) encode(ctx context.Context, m taskMessage, p plan.Plan, task pl
 	}
 	defer upload.Close()
 
+	if !task.Sound {
+		p = p.Only(task.Codec)
+	}
 	s := newSink(ctx, w, m.Ticket, p, task, key)
 	progress := func(share float64) {
 		_ = w.signalTask(m, min(share, 0.99)) // only a hint

@@ -64,7 +64,9 @@ type Worker struct {
 	Ladder  plan.Ladder
 	// Storyboard is how storyboards are made where the request does not say.
 	Storyboard job.Storyboard
-	Sender     Sender
+	// Codecs are those of the pictures where the request does not say.
+	Codecs job.Codecs
+	Sender Sender
 	// EncryptionKey is what the keys of encrypted videos are derived from; not every Weir has one.
 	EncryptionKey encrypt.Master
 }
@@ -159,6 +161,14 @@ func (w *Worker) plan(ctx context.Context, j job.Job) (plan.Plan, error) {
 	if !errors.Is(err, job.ErrNotFound) {
 		return p, err
 	}
+	codecs := j.Spec.Codecs.Or(w.Codecs)
+	if j.Spec.SegmentFormat.Stream() {
+		codecs = nil // beside H.264, transport streams hold none
+	}
+	if missing := codecs.Beyond(w.Encoder.Further); len(missing) > 0 {
+		return plan.Plan{}, &job.Failure{Code: job.CodecUnavailable, Message: fmt.Sprintf(
+			"The transcoder's ffmpeg has no encoder for %s: leave it out of codecs, or install an ffmpeg that has one.", missing)}
+	}
 	upload, err := w.Sources.Open(ctx, j.Key)
 	if err != nil {
 		return plan.Plan{}, err
@@ -168,7 +178,7 @@ func (w *Worker) plan(ctx context.Context, j job.Job) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	p = plan.Make(j.Key, upload.ETag(), upload.Size(), src, w.Ladder).Illustrate(j.PosterAt, j.Spec.Storyboard.Or(w.Storyboard))
+	p = plan.Make(j.Key, upload.ETag(), upload.Size(), src, w.Ladder).Illustrate(j.PosterAt, j.Spec.Storyboard.Or(w.Storyboard)).In(codecs)
 	if p, err = w.wrap(p, j.Spec); err != nil {
 		return plan.Plan{}, err
 	}
