@@ -55,7 +55,7 @@ var undying = []edit{
 var blind = edit{publishFile, "return follows(old, data)", "return true"}
 
 // forgetful begins a walk without a look at what is finished.
-var forgetful = edit{followFile, "	if err := f.poll(ctx); err != nil {\n		return nil, outcome{}, err\n	}\n	f.began", "	f.began"}
+var forgetful = edit{followFile, "	if err := f.poll(ctx); err != nil {\n		return media.Output{}, err\n	}\n	f.began", "	f.began"}
 
 var mutants = []mutant{
 	{"a segment is listed before it is there", []edit{
@@ -65,7 +65,7 @@ var mutants = []mutant{
 				"		_ = t.once(context.WithoutCancel(ctx), t.key(rendition, name), data, segmentClass)\n	}()\n	return name, nil"},
 	}, "kills"},
 	{"each walk begins its playlists anew", []edit{forgetful, blind}, "kills"},
-	{"the poster stays where nobody sees it", []edit{{stillsFile, "	if out.Poster == \"\" {", "	if out.Poster != \"\" {"}}, "kills"},
+	{"the poster stays where nobody sees it", []edit{{stillsFile, "	if key == \"\" {", "	if key != \".\" {"}}, "kills"},
 	{"finished chunks are encoded again", []edit{forgetful, {taskFile, "		if !names[name] {", "		if !names[name] || i == 0 {"}}, "wipes"},
 	{"nobody looks for open jobs in the bucket", []edit{
 		{mainFile, "	g.Go(func() error { return w.Reconcile(ctx, reconcileInterval) })\n", ""},

@@ -37,8 +37,8 @@ const (
 // MPD writes the MPD of a video that is there in whole, as dash/manifest.mpd in the video's folder. The rungs of the plan are one
 // adaptation set in each codec, highest first, and so are the bit rates of each of its audio tracks; then each of its subtitles
 // has one.
-func MPD(p plan.Plan, renditions []media.Rendition, texts ...media.TextRendition) ([]byte, error) {
-	w := writer{target: p.TargetDuration(), renditions: renditions}
+func MPD(p plan.Plan, out media.Output) ([]byte, error) {
+	w := writer{target: p.TargetDuration(), renditions: out.Renditions}
 	var sets []*adaptationSet
 	for _, codec := range p.Codecs() {
 		picture, err := w.picture(p.Only(codec))
@@ -55,7 +55,7 @@ func MPD(p plan.Plan, renditions []media.Rendition, texts ...media.TextRendition
 		}
 		sets = append(sets, sound)
 	}
-	sets = append(sets, textSets(p, texts)...)
+	sets = append(sets, textSets(p, out.Texts)...)
 	for i, s := range sets {
 		s.Id = mpd.Ptr(uint32(i + 1))
 	}

@@ -74,7 +74,7 @@ func TestEachCodecIsASetOfItsOwn(t *testing.T) {
 
 func write(t *testing.T, p plan.Plan, renditions []media.Rendition) []byte {
 	t.Helper()
-	text, err := dash.MPD(p, renditions)
+	text, err := dash.MPD(p, media.Output{Renditions: renditions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestNoMPDIsWrittenThatWouldNotHold(t *testing.T) {
 		}},
 	} {
 		p, renditions := video()
-		if text, err := dash.MPD(p, c.spoil(renditions)); err == nil {
+		if text, err := dash.MPD(p, media.Output{Renditions: c.spoil(renditions)}); err == nil {
 			t.Errorf("%s: got\n%s", c.name, text)
 		}
 	}

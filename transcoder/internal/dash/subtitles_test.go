@@ -21,7 +21,7 @@ func TestEachSubtitleTrackIsOneFile(t *testing.T) {
 		return media.TextRendition{Rendition: media.Rendition{Name: name}, File: "track_0e.vtt", FileBytes: 1400}
 	}
 	// That of French could not be read.
-	out, err := dash.MPD(p, renditions, text("subs_en"), text("subs_de"), text("subs_und"))
+	out, err := dash.MPD(p, media.Output{Renditions: renditions, Texts: []media.TextRendition{text("subs_en"), text("subs_de"), text("subs_und")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func TestPlaylistsOfSeveralSoundsAndOfSoundAlone(t *testing.T) {
 		{"growing_sound.m3u8", single, renditions, hls.Event},
 		{"sounds.m3u8", several, aloneRenditions, hls.VOD},
 	} {
-		master, err := hls.Master(c.plan, c.renditions, "playlist.m3u8", "iframes.m3u8", c.kind)
+		master, err := hls.Master(c.plan, media.Output{Renditions: c.renditions}, "playlist.m3u8", "iframes.m3u8", c.kind)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ func TestFurtherCodecsComeAfterAllOfH264(t *testing.T) {
 			renditions = append(renditions, r)
 		}
 	}
-	master, err := hls.Master(p, renditions, "playlist.m3u8", "iframes.m3u8", hls.VOD)
+	master, err := hls.Master(p, media.Output{Renditions: renditions}, "playlist.m3u8", "iframes.m3u8", hls.VOD)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestFurtherCodecsComeAfterAllOfH264(t *testing.T) {
 	if got := strings.Join(order, " "); got != "720p 480p 360p 720p_hevc 480p_hevc 360p_hevc 720p_av1 480p_av1 360p_av1" {
 		t.Errorf("the variants are %s", got)
 	}
-	growing, err := hls.Master(p.Only(job.H264), renditions, "playlist.m3u8", "iframes.m3u8", hls.Event)
+	growing, err := hls.Master(p.Only(job.H264), media.Output{Renditions: renditions}, "playlist.m3u8", "iframes.m3u8", hls.Event)
 	if err != nil || strings.Contains(string(growing), "_av1") {
 		t.Errorf("while it grows: %v\n%s", err, growing)
 	}

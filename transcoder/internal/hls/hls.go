@@ -93,12 +93,10 @@ const firstRate = 2_000_000
 // it, or for each group where there is sound alone. First comes the one in H.264 whose rate is nearest to [firstRate], then the
 // others, codec by codec, highest first. playlist and iframes are the names of the media and I-frame playlists in the renditions'
 // folders. As long as the media playlists grow, the bandwidths are the upper bounds of what may come, and there are no I-frame
-// playlists; then they are measured. Each variant goes with all subtitles of the plan that were made, of which there may be none.
-func Master(
-	p plan.Plan, renditions []media.Rendition, playlist, iframes string, kind Kind, texts ...media.TextRendition,
-) ([]byte, error) {
-	byName := make(map[string]media.Rendition, len(renditions))
-	for _, r := range renditions {
+// playlists; then they are measured. Each variant goes with all subtitles.
+func Master(p plan.Plan, out media.Output, playlist, iframes string, kind Kind) ([]byte, error) {
+	byName := make(map[string]media.Rendition, len(out.Renditions))
+	for _, r := range out.Renditions {
 		byName[r.Name] = r
 	}
 	for _, name := range p.Renditions() {
@@ -108,7 +106,7 @@ func Master(
 	}
 	target := p.TargetDuration()
 	master := m3u8.NewMasterPlaylist()
-	master.SetVersion(versionOf(renditions...))
+	master.SetVersion(versionOf(out.Renditions...))
 	master.SetIndependentSegments(true)
 	var variants, trick []m3u8.Variant
 	common := 0 // how many of the variants are in H.264
@@ -148,7 +146,7 @@ func Master(
 		variants = soundVariants(p, byName, playlist, kind)
 		common = len(variants)
 	}
-	addSubtitles(p, variants, texts, playlist)
+	addSubtitles(p, variants, out.Texts, playlist)
 	for _, v := range slices.Concat(startFirst(variants[:common]), variants[common:], trick) {
 		master.Append(v.URI, nil, v.VariantParams)
 	}

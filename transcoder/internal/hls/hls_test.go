@@ -59,7 +59,7 @@ func TestPlaylists(t *testing.T) {
 		hls.Kind
 		prefix string
 	}{{hls.Event, "growing_"}, {hls.VOD, ""}} {
-		master, err := hls.Master(p, renditions, "playlist.m3u8", "iframes.m3u8", kind.Kind)
+		master, err := hls.Master(p, media.Output{Renditions: renditions}, "playlist.m3u8", "iframes.m3u8", kind.Kind)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func TestPlaylists(t *testing.T) {
 		p.Video[i].Audio = ""
 	}
 	p.Audio = nil
-	silent, err := hls.Master(p, renditions[:3], "playlist.m3u8", "iframes.m3u8", hls.VOD)
+	silent, err := hls.Master(p, media.Output{Renditions: renditions[:3]}, "playlist.m3u8", "iframes.m3u8", hls.VOD)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestWithoutAllKeyFramesThereIsNoIFramePlaylist(t *testing.T) {
 			if list, ok, err := hls.IFrames(renditions[0]); ok || err != nil {
 				t.Errorf("%s: %v", list, err)
 			}
-			master, err := hls.Master(p, renditions, "playlist.m3u8", "iframes.m3u8", hls.VOD)
+			master, err := hls.Master(p, media.Output{Renditions: renditions}, "playlist.m3u8", "iframes.m3u8", hls.VOD)
 			if err != nil || bytes.Contains(master, []byte("720p/iframes.m3u8")) || !bytes.Contains(master, []byte("480p/iframes.m3u8")) {
 				t.Errorf("%v:\n%s", err, master)
 			}
@@ -144,7 +144,7 @@ func TestWithoutAllKeyFramesThereIsNoIFramePlaylist(t *testing.T) {
 func TestTheSoundHasItsLanguage(t *testing.T) {
 	p, renditions := video()
 	p.Source.Audio = media.Tracks{{Language: "pt-BR"}}
-	master, err := hls.Master(p, renditions, "playlist.m3u8", "iframes.m3u8", hls.VOD)
+	master, err := hls.Master(p, media.Output{Renditions: renditions}, "playlist.m3u8", "iframes.m3u8", hls.VOD)
 	if err != nil || bytes.Count(master, []byte(`,LANGUAGE="pt-BR",`)) != 2 {
 		t.Errorf("%v:\n%s", err, master)
 	}
@@ -172,7 +172,7 @@ func TestTheVariantNearestTo2000kIsFirst(t *testing.T) {
 					scaled[i].Segments = append(scaled[i].Segments, s)
 				}
 			}
-			master, err := hls.Master(p, scaled, "playlist.m3u8", "iframes.m3u8", hls.VOD)
+			master, err := hls.Master(p, media.Output{Renditions: scaled}, "playlist.m3u8", "iframes.m3u8", hls.VOD)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,7 +222,7 @@ func TestBandwidthIsMeasured(t *testing.T) {
 
 func TestAMissingRenditionIsAnError(t *testing.T) {
 	p, renditions := video()
-	if _, err := hls.Master(p, renditions[1:], "playlist.m3u8", "iframes.m3u8", hls.VOD); err == nil {
+	if _, err := hls.Master(p, media.Output{Renditions: renditions[1:]}, "playlist.m3u8", "iframes.m3u8", hls.VOD); err == nil {
 		t.Error("a master playlist was written that names a rendition which is not there")
 	}
 }

@@ -22,7 +22,7 @@ func TestAnImagePlaylistSaysWhereEachTileIs(t *testing.T) {
 	if want := "#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=53281,RESOLUTION=160x90,CODECS=\"jpeg\",URI=\"../storyboard/playlist.m3u8\"\n"; string(line) != want {
 		t.Errorf("got %swant %s", line, want)
 	}
-	master, err := hls.Master(p, renditions, "playlist.m3u8", "iframes.m3u8", hls.VOD)
+	master, err := hls.Master(p, media.Output{Renditions: renditions}, "playlist.m3u8", "iframes.m3u8", hls.VOD)
 	if err != nil {
 		t.Fatal(err)
 	}

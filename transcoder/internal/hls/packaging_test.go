@@ -50,7 +50,7 @@ func TestPlaylistsOfEveryPackaging(t *testing.T) {
 		if err != nil || !strings.HasPrefix(string(growing), string(shorter)) {
 			t.Errorf("%s: the playlist does not grow, %v:\n%s\n%s", name, err, shorter, growing)
 		}
-		master, err := hls.Master(p, all, "playlist.m3u8", "iframes.m3u8", hls.VOD)
+		master, err := hls.Master(p, media.Output{Renditions: all}, "playlist.m3u8", "iframes.m3u8", hls.VOD)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,7 @@ func subtitled(p plan.Plan) (plan.Plan, []media.TextRendition) {
 func TestSubtitlesGoWithEveryVariant(t *testing.T) {
 	p, renditions := video()
 	p, texts := subtitled(p)
-	master, err := hls.Master(p, renditions, "playlist.m3u8", "iframes.m3u8", hls.VOD, texts...)
+	master, err := hls.Master(p, media.Output{Renditions: renditions, Texts: texts}, "playlist.m3u8", "iframes.m3u8", hls.VOD)
 	if err != nil {
 		t.Fatal(err)
 	}

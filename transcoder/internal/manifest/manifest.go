@@ -138,11 +138,9 @@ type Rendition struct {
 	Init             string  `json:"init,omitempty"`    // transport streams have none
 }
 
-// Make writes the manifest of a video that is there in whole. The encoders are those of the plan's codecs, in their order. now is
-// when the last of the video was there.
-func Make(
-	j job.Job, p plan.Plan, renditions []media.Rendition, paths Paths, encoders []Encoder, now time.Time, texts ...media.TextRendition,
-) ([]byte, error) {
+// Make writes the manifest of a video that is there in whole. The encoders are those of the plan's codecs, in their order, and
+// none for sound alone. now is when the last of the video was there.
+func Make(j job.Job, p plan.Plan, out media.Output, paths Paths, encoders []Encoder, now time.Time) ([]byte, error) {
 	m := Manifest{
 		Schema: Schema, VideoID: j.VideoID, Version: j.Version,
 		CreatedAt: j.CreatedAt, PlayableAt: j.PlayableAt, ProcessedAt: now,
@@ -150,49 +148,46 @@ func Make(
 		Source:  source(p), Playlists: paths.Playlists, Pictures: paths.Pictures,
 		Segments: Segments{Format: cmp.Or(p.SegmentFormat, job.FMP4)},
 	}
-	if len(encoders) > 0 {
-		m.Encoder, m.Encoders = encoders[0], encoders[1:]
-	}
 	if p.KeyID != "" {
 		m.Segments.Encryption = "AES-128"
 	}
 	if !j.PlayableAt.IsZero() {
 		m.Timings.Playable = since(j.CreatedAt, j.PlayableAt)
 	}
-	if !p.Source.HasPicture() {
-		m.Encoder = Encoder{}
+	if len(encoders) > 0 {
+		m.Encoder, m.Encoders = encoders[0], encoders[1:]
 	}
-	for _, r := range renditions {
+	for _, r := range out.Renditions {
 		peak, average := hls.Bandwidth(r, p.TargetDuration())
 		folder := "hls/" + r.Name + "/"
-		out := Rendition{
+		one := Rendition{
 			Name: r.Name, Codecs: r.Codecs, Bandwidth: peak, AverageBandwidth: average,
 			Duration: round(r.Duration()), Segments: len(r.Segments), Bytes: r.Bytes(),
 			Playlist: folder + paths.Playlist,
 		}
 		if r.Init != "" {
-			out.Init = folder + r.Init
+			one.Init = folder + r.Init
 		}
 		if hls.HasIFrames(r) {
-			out.IFrames = folder + paths.IFrames
+			one.IFrames = folder + paths.IFrames
 		}
 		for _, v := range p.Video {
 			if v.Name == r.Name {
-				out.Type, out.Codec, out.Width, out.Height = "video", string(v.Coding()), v.Width, v.Height
-				out.FrameRate, out.MaxBitrate = p.Source.Video.Rate.String(), v.Bitrate
+				one.Type, one.Codec, one.Width, one.Height = "video", string(v.Coding()), v.Width, v.Height
+				one.FrameRate, one.MaxBitrate = p.Source.Video.Rate.String(), v.Bitrate
 			}
 		}
 		for _, a := range p.Audio {
 			if a.Name == r.Name {
 				track := p.Track(a)
-				out.Type, out.SampleRate, out.MaxBitrate, out.Channels = "audio", r.Timescale, a.Bitrate, plan.Channels
-				out.Language, out.Label, out.Default = track.Language, track.Name, a.Track == 0
+				one.Type, one.SampleRate, one.MaxBitrate, one.Channels = "audio", r.Timescale, a.Bitrate, plan.Channels
+				one.Language, one.Label, one.Default = track.Language, track.Name, a.Track == 0
 			}
 		}
-		m.Duration = max(m.Duration, out.Duration)
-		m.Renditions = append(m.Renditions, out)
+		m.Duration = max(m.Duration, one.Duration)
+		m.Renditions = append(m.Renditions, one)
 	}
-	m.addSubtitles(p, texts, paths)
+	m.addSubtitles(p, out.Texts, paths)
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write the manifest: %w", err)

@@ -56,7 +56,7 @@ func write(t *testing.T, j job.Job, p plan.Plan, renditions []media.Rendition) [
 		paths.Pictures = manifest.Pictures{Poster: "poster.jpg", Storyboard: "storyboard/storyboard.vtt", Images: "storyboard/playlist.m3u8"}
 	}
 	encoders := []manifest.Encoder{{Codec: "h264", Name: "libx264", Preset: "veryfast", CRF: 23}, {Codec: "av1", Name: "libsvtav1", Preset: "9", CRF: 38}}
-	text, err := manifest.Make(j, p, renditions, paths, encoders[:len(p.Codecs())], accepted.Add(9*time.Second+123456789))
+	text, err := manifest.Make(j, p, media.Output{Renditions: renditions}, paths, encoders[:len(p.Codecs())], accepted.Add(9*time.Second+123456789))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestSubtitlesAreNamedWithTheirSources(t *testing.T) {
 	}
 	made := media.TextRendition{Rendition: media.Rendition{Name: "subs_en", Segments: []media.Segment{{Bytes: 100}, {Bytes: 60}}}, File: "track_0a.vtt", FileBytes: 90, Cues: 3}
 	paths := manifest.Paths{Playlist: "playlist.m3u8"}
-	text, err := manifest.Make(record(), p, renditions, paths, nil, accepted, made)
+	text, err := manifest.Make(record(), p, media.Output{Renditions: renditions, Texts: []media.TextRendition{made}}, paths, nil, accepted)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,6 +91,14 @@ type Rendition struct {
 	KeyURI string `json:"key_uri,omitempty"`
 }
 
+// Output is what was made of a source.
+type Output struct {
+	Renditions []Rendition     // picture and sound, in the plan's order
+	Texts      []TextRendition // the subtitles that could be made
+	Poster     string          // the key under which it waits to be published; "" if there is none
+	Sheets     []Sheet         // of the storyboard
+}
+
 // Duration is the length of the rendition in seconds.
 func (r Rendition) Duration() float64 {
 	var ticks uint64

@@ -32,10 +32,10 @@ const (
 	lastPercent = 99
 )
 
-// follow has the plan's tasks done, by whichever nodes, and returns the renditions that they make together, and the poster, the
-// sheets and the subtitles as one outcome. It follows the outcomes in the bucket; signals only say when to look. As soon as the
-// first chunk is there, it is shown, and so is whatever comes next in time.
-func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) (renditions []media.Rendition, stills outcome, err error) {
+// follow has the plan's tasks done, by whichever nodes, and returns what they make together. It follows the outcomes in the
+// bucket; signals only say when to look. As soon as the first chunk is there, it is shown, and so is whatever comes next in
+// time.
+func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) (media.Output, error) {
 	f := &follower{
 		Worker: w, job: j, plan: p, tasks: p.Tasks(),
 		done: map[string]outcome{}, sent: map[string]bool{}, shares: map[string]float64{},
@@ -54,12 +54,12 @@ func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) (renditions
 	for _, pattern := range []string{taskSignal(j.Ticket(), "*"), outcomeSignal(j.Ticket(), "*")} {
 		stop, err := w.Queue.Listen(pattern, hear)
 		if err != nil {
-			return nil, outcome{}, err
+			return media.Output{}, err
 		}
 		defer stop()
 	}
 	if err := f.poll(ctx); err != nil {
-		return nil, outcome{}, err
+		return media.Output{}, err
 	}
 	f.began, f.begun = w.Now(), f.main()
 
@@ -68,13 +68,13 @@ func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) (renditions
 	defer say.Stop()
 	for {
 		if err := f.show(ctx); err != nil {
-			return nil, outcome{}, err
+			return media.Output{}, err
 		}
 		if f.complete() {
 			break
 		}
 		if err := f.send(ctx); err != nil {
-			return nil, outcome{}, err
+			return media.Output{}, err
 		}
 		var err error
 		select {
@@ -89,20 +89,20 @@ func (w *Worker) follow(ctx context.Context, j job.Job, p plan.Plan) (renditions
 			err = f.record(ctx)
 		}
 		if err != nil {
-			return nil, outcome{}, err
+			return media.Output{}, err
 		}
 	}
 	// The playlists are written once more in a moment.
 	select {
 	case <-ctx.Done():
-		return nil, outcome{}, context.Cause(ctx)
+		return media.Output{}, context.Cause(ctx)
 	case <-time.After(f.grown.Add(growInterval).Sub(w.Now())):
 	}
-	renditions, err = join(p, f.done, len(p.Chunks))
-	stills = outcome{
-		Poster: f.done[plan.PosterTask].Poster, Sheets: f.done[plan.StoryboardTask].Sheets, Texts: f.done[plan.SubtitlesTask].Texts,
-	}
-	return renditions, stills, err
+	renditions, err := join(p, f.done, len(p.Chunks))
+	return media.Output{
+		Renditions: renditions, Texts: f.done[plan.SubtitlesTask].Texts,
+		Poster: f.done[plan.PosterTask].Poster, Sheets: f.done[plan.StoryboardTask].Sheets,
+	}, err
 }
 
 // signal is what is said of a task, its finished share, or of an outcome that is there.
@@ -158,7 +158,7 @@ func (f *follower) look(ctx context.Context, name string) error {
 	}
 	f.done[name] = out
 	if f.job.State == job.Playable && !f.job.Replaces() {
-		return f.showPoster(ctx, f.job, out)
+		return f.showPoster(ctx, f.job, out.Poster)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func (w *Worker) grow(ctx context.Context, j job.Job, p plan.Plan, renditions []
 	if j.State == job.Playable {
 		return j, nil
 	}
-	master, err := hls.Master(p, renditions, publish.PlaylistName(j.Version), publish.IFramesName(j.Version), hls.Event)
+	master, err := hls.Master(p, media.Output{Renditions: renditions}, publish.PlaylistName(j.Version), publish.IFramesName(j.Version), hls.Event)
 	if err != nil {
 		return j, err
 	}
@@ -49,21 +49,21 @@ func (w *Worker) grow(ctx context.Context, j job.Job, p plan.Plan, renditions []
 }
 
 // publish writes the playlists for good, then what is written at the end alone, and removes what no playlist names.
-func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions []media.Rendition, stills outcome) (job.Result, error) {
+func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, out media.Output) (job.Result, error) {
 	w.say(j, job.Progress{Phase: job.Publishing, Percent: lastPercent})
 	tree := publish.NewTree(w.Bucket, j.VideoID)
-	playlists, err := mediaPlaylists(p, renditions, hls.VOD)
+	playlists, err := mediaPlaylists(p, out.Renditions, hls.VOD)
 	if err != nil {
 		return job.Result{}, err
 	}
-	if err := addTexts(playlists, p, stills.Texts); err != nil {
+	if err := addTexts(playlists, p, out.Texts); err != nil {
 		return job.Result{}, err
 	}
-	master, err := hls.Master(p, renditions, publish.PlaylistName(j.Version), publish.IFramesName(j.Version), hls.VOD, stills.Texts...)
+	master, err := hls.Master(p, out, publish.PlaylistName(j.Version), publish.IFramesName(j.Version), hls.VOD)
 	if err != nil {
 		return job.Result{}, err
 	}
-	iframes, err := iframePlaylists(renditions)
+	iframes, err := iframePlaylists(out.Renditions)
 	if err != nil {
 		return job.Result{}, err
 	}
@@ -73,18 +73,18 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 	if err := tree.Complete(ctx, j.Version, playlists); err != nil {
 		return job.Result{}, fmt.Errorf("publish: %w", err)
 	}
-	images, err := w.images(ctx, j, p, stills.Sheets)
+	images, err := w.images(ctx, j, p, out.Sheets)
 	if err != nil {
 		return job.Result{}, err
 	}
 	if err := tree.Master(ctx, append(master, images...), false, w.ours(ctx, j)); err != nil {
 		return job.Result{}, fmt.Errorf("publish: %w", err)
 	}
-	result := result(p, renditions)
-	if err := w.illustrate(ctx, j, p, stills, &result); err != nil {
+	result := result(p, out.Renditions)
+	if err := w.illustrate(ctx, j, p, out, &result); err != nil {
 		return job.Result{}, err
 	}
-	if err := w.conclude(ctx, tree, j, p, renditions, stills.Texts); err != nil {
+	if err := w.conclude(ctx, tree, j, p, out); err != nil {
 		return job.Result{}, err
 	}
 	if !j.Replaces() { // who watches the version before goes on doing so
@@ -97,10 +97,8 @@ func (w *Worker) publish(ctx context.Context, j job.Job, p plan.Plan, renditions
 }
 
 // conclude writes the MPD, if there is one, and the manifest, which are of the whole video.
-func (w *Worker) conclude(
-	ctx context.Context, tree publish.Tree, j job.Job, p plan.Plan, renditions []media.Rendition, texts []media.TextRendition,
-) error {
-	playlists, err := w.entrances(ctx, tree, j, p, renditions, texts)
+func (w *Worker) conclude(ctx context.Context, tree publish.Tree, j job.Job, p plan.Plan, out media.Output) error {
+	playlists, err := w.entrances(ctx, tree, j, p, out)
 	if err != nil {
 		return err
 	}
@@ -124,7 +122,7 @@ func (w *Worker) conclude(
 		s := w.Encoder.Settings(codec)
 		encoders = append(encoders, manifest.Encoder{Codec: string(s.Codec), Name: s.Name, Preset: s.Preset, CRF: s.CRF})
 	}
-	data, err := manifest.Make(j, p, renditions, paths, encoders, w.Now().UTC(), texts...)
+	data, err := manifest.Make(j, p, out, paths, encoders, w.Now().UTC())
 	if err != nil {
 		return err
 	}
@@ -135,9 +133,7 @@ func (w *Worker) conclude(
 }
 
 // entrances writes the MPD of a video that has one, and says where players begin.
-func (w *Worker) entrances(
-	ctx context.Context, tree publish.Tree, j job.Job, p plan.Plan, renditions []media.Rendition, texts []media.TextRendition,
-) (manifest.Playlists, error) {
+func (w *Worker) entrances(ctx context.Context, tree publish.Tree, j job.Job, p plan.Plan, out media.Output) (manifest.Playlists, error) {
 	paths := manifest.Playlists{HLS: publish.MasterPath}
 	if !j.MPD() {
 		if err := tree.WithdrawMPD(ctx, w.ours(ctx, j)); err != nil {
@@ -145,7 +141,7 @@ func (w *Worker) entrances(
 		}
 		return paths, nil
 	}
-	mpd, err := dash.MPD(p, renditions, texts...)
+	mpd, err := dash.MPD(p, out)
 	if err != nil {
 		return paths, err
 	}

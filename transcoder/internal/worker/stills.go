@@ -122,12 +122,12 @@ func (w *Worker) strip(ctx context.Context, p plan.Plan, c plan.Chunk) ([]byte, 
 	return still.Strip(tiles)
 }
 
-// showPoster publishes the poster, if it is there.
-func (w *Worker) showPoster(ctx context.Context, j job.Job, out outcome) error {
-	if out.Poster == "" {
+// showPoster publishes the poster that waits under a key, if there is one.
+func (w *Worker) showPoster(ctx context.Context, j job.Job, key string) error {
+	if key == "" {
 		return nil
 	}
-	data, _, err := w.Bucket.Read(ctx, out.Poster)
+	data, _, err := w.Bucket.Read(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -150,15 +150,15 @@ func (w *Worker) images(ctx context.Context, j job.Job, p plan.Plan, sheets []me
 }
 
 // illustrate leads people to the poster and the storyboard, once the master playlist leads to this version.
-func (w *Worker) illustrate(ctx context.Context, j job.Job, p plan.Plan, stills outcome, result *job.Result) error {
+func (w *Worker) illustrate(ctx context.Context, j job.Job, p plan.Plan, out media.Output, result *job.Result) error {
 	if p.Poster != nil {
-		if err := w.showPoster(ctx, j, stills); err != nil {
+		if err := w.showPoster(ctx, j, out.Poster); err != nil {
 			return err
 		}
 		result.Poster = publish.PosterKey(j.VideoID)
 	}
 	if p.Storyboard != nil {
-		vtt, err := still.VTT(p, stills.Sheets)
+		vtt, err := still.VTT(p, out.Sheets)
 		if err != nil {
 			return err
 		}

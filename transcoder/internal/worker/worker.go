@@ -148,11 +148,11 @@ func (w *Worker) make(ctx context.Context, j job.Job) (job.Result, error) {
 	if j, err = w.Catalog.Update(ctx, j.Ticket(), func(j *job.Job) { j.Duration = p.Duration() }); err != nil {
 		return job.Result{}, err
 	}
-	renditions, stills, err := w.follow(ctx, j, p)
+	out, err := w.follow(ctx, j, p)
 	if err != nil {
 		return job.Result{}, err
 	}
-	return w.publish(ctx, j, p, renditions, stills)
+	return w.publish(ctx, j, p, out)
 }
 
 // plan returns the run's plan: the one in the bucket, or else a new one. Whoever puts it there first decides.
