@@ -251,7 +251,7 @@ func (t Tools) run(
 		}
 		err = cause
 	}
-	return &Error{Program: filepath.Base(program), Reason: err.Error(), Stderr: stderr.String()}
+	return &Error{Program: filepath.Base(program), Reason: err.Error(), Stderr: strings.ReplaceAll(stderr.String(), whitelist, "…")}
 }
 
 // port is that of the one address which the arguments name; 0 if they name none.

@@ -16,6 +16,7 @@ const (
 func bounds() []string {
 	return []string{
 		"-max_alloc", strconv.Itoa(maxAlloc), "-max_pixels", strconv.Itoa(MaxPixels), "-max_streams", strconv.Itoa(maxStreams),
+		"-codec_whitelist", whitelist,
 	}
 }
 

@@ -223,6 +223,7 @@ func impostors(t *testing.T, l *lures) []impostor {
 	made("MP4 with nothing but subtitles", "titles.mp4", "-i", srt, "-c:s", "mov_text")
 	made("a picture", "picture.png", "-f", "lavfi", "-i", "testsrc2", "-frames:v", "1")
 	made("a picture that would be one of many", "img%03d.jpg", "-f", "lavfi", "-i", "testsrc2", "-frames:v", "1")
+	made("a codec that nobody looks after", "asus.avi", "-f", "lavfi", "-i", "testsrc2=s=64x64:d=1", "-c:v", "asv1")
 	movie := filepath.Join(folder, "movie.mov")
 	produce(t, "-f", "lavfi", "-i", "testsrc2=s=64x64:d=1", "-c:v", "mjpeg", movie)
 	for kind, reference := range map[string]string{

@@ -86,6 +86,9 @@ func blame(u Upload, err error) error {
 		if tooLarge(bad.Stderr) {
 			return errors.Join(errTooLarge(), bad)
 		}
+		if bad.Foreign() {
+			return errors.Join(unsupported("The file has a track in a codec that is no longer in use, or never was for video."), bad)
+		}
 		return errors.Join(unsupported("The file starts like one of a known format but cannot be read as that: it may be damaged."), bad)
 	}
 	return err
