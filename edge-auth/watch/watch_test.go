@@ -451,8 +451,8 @@ func TestKeysWorkBeforeAnyClick(t *testing.T) {
 		{kb.ArrowLeft, "video.currentTime < 5"},                              // ArrowLeft
 		{kb.ArrowDown, "Math.abs(video.volume-.9) < .1 && video.volume < 1"}, // ArrowDown
 		{">", "video.playbackRate === 1.25"},
-		{"f", "document.fullscreenElement === player"},
-		{"f", "!document.fullscreenElement"},
+		{"f", `document.fullscreenElement === player && player.hasAttribute("mediaisfullscreen")`},
+		{"f", `!document.fullscreenElement && !player.hasAttribute("mediaisfullscreen")`},
 	} {
 		v.do(chromedp.KeyEvent(c.key))
 		v.run("", fmt.Sprintf(`await until(%q, () => %s, 5000);`, c.key+" to do its work: "+c.then, c.then))
