@@ -57,7 +57,7 @@ func TestVideosArePublished(t *testing.T) {
 		{
 			name: "pixels that are not square", file: "dv.mp4",
 			clip:  join(picture("720x576", "25"), x264, []string{"-vf", "setsar=16/15"}),
-			rungs: "480p 640x480 25.000, 360p 480x360 25.000", frames: 350, gop: 50,
+			rungs: "540p 720x540 25.000, 360p 480x360 25.000", frames: 350, gop: 50,
 		},
 		{
 			name: "a variable frame rate", file: "vfr.mp4",
