@@ -92,8 +92,9 @@ func hevcArgs(p plan.Plan) []string {
 		"-x265-params", parameters(
 			// An IDR picture at each start of a GOP and nowhere else, and no reference across it.
 			fmt.Sprintf("keyint=%d", p.GOP), fmt.Sprintf("min-keyint=%d", p.GOP), "scenecut=0", "open-gop=0",
-			// Threads within a picture only: with several pictures at work, what the cap makes of them is a matter of chance.
-			fmt.Sprintf("pools=%d", threads), "frame-threads=1",
+			// Threads within a picture only, whose rows do not wait to see what the others take: otherwise, what the cap makes of
+			// them is a matter of chance.
+			fmt.Sprintf("pools=%d", threads), "frame-threads=1", "const-vbv=1",
 			// No name of the encoder in the bits, and none in the log.
 			"info=0", "log-level=none",
 		),
