@@ -11,7 +11,6 @@ import (
 
 // A video in all codecs keeps Apple's rules, and every rendition of it has the source's frames.
 func TestAVideoInAllCodecsKeepsTheRules(t *testing.T) {
-	t.Parallel()
 	src := clip(t, sample.Sample{Width: 640, Height: 360, Duration: 9 * time.Second, Rate: 30})
 	id := fresh("codecs")
 	key := "uploads/" + id + ".mp4"

@@ -15,7 +15,6 @@ import (
 
 // Whatever its segments are written in, a video keeps Apple's rules and those of its format, over the joins of its chunks as well.
 func TestEveryPackagingKeepsTheRules(t *testing.T) {
-	t.Parallel()
 	src := clip(t, sample.Sample{Width: 640, Height: 480, Duration: 13 * time.Second, Rate: 30})
 	key := "uploads/" + fresh("packaging") + ".mp4"
 	if err := theWorld.weir.Upload(t.Context(), src.file, key); err != nil {
@@ -27,7 +26,6 @@ func TestEveryPackagingKeepsTheRules(t *testing.T) {
 		"encrypted-stream": {"segment_format": "ts", "encrypt": true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			id := fresh(name)
 			wants["video_id"], wants["key"], wants["webhook_url"] = id, key, theWorld.weir.Hooks.URL
 			theWorld.post(t, wants)

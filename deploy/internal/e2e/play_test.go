@@ -28,7 +28,6 @@ func TestBrowserDecodesWhatWeirEncodes(t *testing.T) {
 }
 
 func TestPlay(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		source func(*testing.T) source
@@ -42,7 +41,6 @@ func TestPlay(t *testing.T) {
 		{"odd", odd, []string{"path"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
 			src := c.source(t)
 			id := fresh(c.name)
 			news := theWorld.transcode(t, id, src.file)

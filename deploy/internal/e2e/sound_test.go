@@ -49,7 +49,6 @@ func listen(t *testing.T, p context.Context, loud int) {
 
 // What has sound alone becomes a tree of sound alone, which players play, and which is described without a picture.
 func TestSoundAloneIsPlayed(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		name, file string
 		args       []string
@@ -61,7 +60,6 @@ func TestSoundAloneIsPlayed(t *testing.T) {
 			"-c:a", "libopus", "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu"}, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
 			file := filepath.Join(t.TempDir(), c.file)
 			ffmpeg(t, slices.Concat([]string{"-f", "lavfi", "-i", tone(english, 15)}, c.args, []string{file})...)
 			id := fresh("sound")
@@ -164,7 +162,6 @@ func wantManifestOfSound(t *testing.T, url string, languages int) {
 
 // Who changes the language hears the other one, in the same bit rate and in another one.
 func TestALanguageIsChosen(t *testing.T) {
-	t.Parallel()
 	file := filepath.Join(t.TempDir(), "a.mkv")
 	ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=15", "-f", "lavfi", "-i", tone(english, 15), "-f", "lavfi", "-i", tone(german, 15),
 		"-map", "0", "-map", "1", "-map", "2", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac",

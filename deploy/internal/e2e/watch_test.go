@@ -15,7 +15,6 @@ import (
 
 // The page for people shows the poster and, along the time line, the pictures that the transcoder has made of an upload.
 func TestThePageShowsPicturesOfTheVideo(t *testing.T) {
-	t.Parallel()
 	src := clip(t, sample.Sample{Width: 640, Height: 360, Duration: 8 * time.Second, Rate: 25})
 	id := fresh("pictures")
 	if news := theWorld.transcode(t, id, src.file); news.Event.Status != "processed" {

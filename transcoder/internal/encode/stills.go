@@ -57,7 +57,7 @@ func (e Encoder) scene(ctx context.Context, p plan.Plan, scene plan.Chunk, url s
 	for _, seek := range seeks(whole, scene) {
 		var pictures []*image.YCbCr
 		in := ffmpeg.Input{URL: url, Demuxer: p.Source.Demuxer, Seek: seek}
-		input := append(inputArgs(whole, in), "-filter_complex", videoGraph(whole, scene)+";[v0]"+filters+"[poster]")
+		input := append(videoInputArgs(whole, in), "-filter_complex", videoGraph(whole, scene)+";[v0]"+filters+"[poster]")
 		outputs := []ffmpeg.Output{rawOutput("[poster]", p.Poster.Width, p.Poster.Height, &pictures)}
 		if err := e.Tools.Run(ctx, ffmpeg.Options{Nice: maxNice, Limit: limit(seconds)}, input, outputs, nil); err != nil {
 			return nil, err
@@ -79,7 +79,7 @@ func (e Encoder) Tiles(ctx context.Context, p plan.Plan, c plan.Chunk, url strin
 	for _, seek := range seeks(p, c) {
 		var tiles []*image.YCbCr
 		in := ffmpeg.Input{URL: url, Demuxer: p.Source.Demuxer, Seek: seek}
-		input := append(inputArgs(p, in), "-filter_complex", videoGraph(small, c)+";[v0]nullsink")
+		input := append(videoInputArgs(p, in), "-filter_complex", videoGraph(small, c)+";[v0]nullsink")
 		err := e.Tools.Run(ctx, ffmpeg.Options{Nice: maxNice, Limit: limit(seconds)}, input, tileOutputs(p, c, &tiles), nil)
 		if err != nil {
 			return nil, err
