@@ -32,6 +32,7 @@ const (
 	publishFile = "transcoder/internal/publish/publish.go"
 	taskFile    = "transcoder/internal/worker/task.go"
 	followFile  = "transcoder/internal/worker/follow.go"
+	shareFile   = "transcoder/internal/worker/progress.go"
 	stillsFile  = "transcoder/internal/worker/stills.go"
 	recordFile  = "transcoder/internal/worker/record.go"
 	catalogFile = "transcoder/internal/catalog/catalog.go"
@@ -48,7 +49,7 @@ var undying = []edit{
 	{deliverFile, "	if ctx.Err() != nil {\n		return context.Cause(ctx)\n	}\n	return do(ctx)\n", "	return do(context.WithoutCancel(ctx))\n"},
 	{deliverFile, "if err := h.claim.check(ctx); err != nil {", "if err := h.claim.check(ctx); err != nil && !errors.Is(err, ErrLost) {"},
 	{taskFile, "	if err == nil && j.State.Ended() {", "	if err != nil && j.State.Ended() {"},
-	{followFile, "	if err == nil && j.State.Ended() {", "	if err != nil && j.State.Ended() {"},
+	{shareFile, "	if err == nil && j.State.Ended() {", "	if err != nil && j.State.Ended() {"},
 }
 
 // blind writes playlists without a look at what is there.

@@ -29,40 +29,28 @@ type cue struct {
 
 // readTexts fetches a playlist of subtitles and its segments. It is nil if it is not there.
 func (c *checker) readTexts(ctx context.Context, uri string) (*list, error) {
-	u, err := c.base.Parse(uri)
-	if err != nil {
-		c.find("RFC 4.1", masterName, "a URI", "%q", uri)
-		return nil, nil
-	}
-	l := &list{name: c.name(u)}
-	r, err := c.get(ctx, u, "")
-	if err != nil {
+	l, base, err := c.fetchList(ctx, uri)
+	if l == nil {
 		return nil, err
 	}
-	if r.status != 200 {
-		c.find("RFC 6.2.1", l.name, "status 200", "%d", r.status)
-		return nil, nil
-	}
-	l.playlist = c.readPlaylist(l.name, r)
 	l.segments, l.texts = make([]*media, len(l.items)), make([]*text, len(l.items))
-	for i, item := range l.items {
-		s, err := c.readMedia(ctx, r.url, item.uri)
+	return l, l.each(ctx, func(ctx context.Context, i int) error {
+		r, err := c.readMedia(ctx, base, l.items[i].uri)
+		if r == nil {
+			return err
+		}
+		c.count(r)
+		name := c.name(r.url)
+		l.segments[i] = &media{name: name, bytes: int64(len(r.body))}
+		t, err := parseText(r.body)
 		if err != nil {
-			return nil, err
-		}
-		if s == nil {
-			continue
-		}
-		c.count(s)
-		name := c.name(s.url)
-		l.segments[i] = &media{name: name, bytes: int64(len(s.body))}
-		if l.texts[i], err = parseText(s.body); err != nil {
 			c.find("WebVTT 4", name, "WebVTT", "%v", err)
-			continue
+			return nil
 		}
-		l.texts[i].name = name
-	}
-	return l, nil
+		t.name = name
+		l.texts[i] = t
+		return nil
+	})
 }
 
 // parseText reads a file as WebVTT section 4 has it, more strictly than players do.

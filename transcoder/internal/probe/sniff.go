@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 
+	"weir/transcoder/internal/ebml"
 	"weir/transcoder/internal/job"
 )
 
@@ -126,8 +127,8 @@ func promisedByEBML(u Upload) (int64, error) {
 	if err != nil || n < 5 {
 		return 0, err
 	}
-	_, size, width := vint(header[4:n])
-	if width == 0 || size > 1<<20 {
+	size, width := ebml.Vint(header[4:n], false)
+	if width == 0 || size == ebml.Unknown || size > 1<<20 {
 		return 0, nil
 	}
 	at := int64(4+width) + size
@@ -135,28 +136,11 @@ func promisedByEBML(u Upload) (int64, error) {
 	if err != nil || n < 5 || !bytes.Equal(header[:4], []byte("\x18\x53\x80\x67")) {
 		return 0, err
 	}
-	unknown, size, width := vint(header[4:n])
-	if width == 0 || unknown {
+	size, width = ebml.Vint(header[4:n], false)
+	if width == 0 || size == ebml.Unknown {
 		return 0, nil
 	}
 	return at + 4 + int64(width) + size, nil
-}
-
-// vint reads an EBML variable-size integer (RFC 8794, section 4). A value of ones alone means an unknown size.
-func vint(b []byte) (unknown bool, value int64, width int) {
-	if len(b) == 0 || b[0] == 0 {
-		return false, 0, 0
-	}
-	for width = 1; b[0]&(0x80>>(width-1)) == 0; width++ {
-	}
-	if len(b) < width {
-		return false, 0, 0
-	}
-	value = int64(b[0] & (0xff >> width))
-	for _, next := range b[1:width] {
-		value = value<<8 | int64(next)
-	}
-	return value == 1<<(7*width)-1, value, width
 }
 
 // promisedByRIFF returns where the first RIFF chunk ends, but for its last byte: that may be padding, which some leave out. It is 0

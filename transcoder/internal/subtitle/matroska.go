@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"weir/transcoder/internal/ebml"
 )
 
 // Packet is one of a subtitle track.
@@ -30,9 +32,6 @@ const (
 
 // tick is the unit of its times; FFmpeg writes no other TimestampScale.
 const tick = time.Millisecond
-
-// unknownSize is that of an element which ends where another begins.
-const unknownSize = -1
 
 // Read hands on the packets of a Matroska file that FFmpeg writes into a pipe, until it ends or take fails.
 func Read(r io.Reader, take func(Packet) error) error {
@@ -61,7 +60,7 @@ func Read(r io.Reader, take func(Packet) error) error {
 			}
 			continue
 		}
-		if size == unknownSize {
+		if size == ebml.Unknown {
 			return fmt.Errorf("read subtitles from ffmpeg: element %x has no size", id)
 		}
 		body := make([]byte, min(size, maxPacket))
@@ -79,7 +78,7 @@ func Read(r io.Reader, take func(Packet) error) error {
 				return err
 			}
 			// A track's number, a signed time within the cluster, flags.
-			if track, width := vint(body, false); width > 0 && len(body) >= width+3 {
+			if track, width := ebml.Vint(body, false); width > 0 && len(body) >= width+3 {
 				at := cluster + int64(int16(binary.BigEndian.Uint16(body[width:])))
 				pending = &Packet{Track: int(track), Start: time.Duration(at) * tick, Data: string(body[width+3:])}
 			}
@@ -106,36 +105,12 @@ func readVint(in *bufio.Reader, marked bool) (int64, error) {
 	if len(head) == 0 {
 		return 0, err
 	}
-	value, width := vint(head, marked)
+	value, width := ebml.Vint(head, marked)
 	if width == 0 {
 		return 0, errors.New("it is no Matroska")
 	}
 	_, err = in.Discard(width)
 	return value, err
-}
-
-// vint decodes a variable-size integer, with the mark of its width as in an ID, or without as in a size; one of ones alone is
-// an unknown size. A width of 0 means that there is none.
-func vint(b []byte, marked bool) (value int64, width int) {
-	if len(b) == 0 || b[0] == 0 {
-		return 0, 0
-	}
-	for width = 1; b[0]&(0x80>>(width-1)) == 0; width++ {
-	}
-	if len(b) < width {
-		return 0, 0
-	}
-	value = int64(b[0])
-	if !marked {
-		value &= 0xff >> width
-	}
-	for _, next := range b[1:width] {
-		value = value<<8 | int64(next)
-	}
-	if !marked && value == 1<<(7*width)-1 {
-		value = unknownSize
-	}
-	return value, width
 }
 
 // number decodes an unsigned integer.
