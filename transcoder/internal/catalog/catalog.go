@@ -62,7 +62,7 @@ func New(bucket Bucket, now func() time.Time) *Catalog { return &Catalog{bucket:
 func (c *Catalog) Accept(ctx context.Context, spec job.Spec, replace bool) (job.Job, error) {
 	now := c.now().UTC()
 	j := job.Job{
-		Spec: spec, Run: strings.ToLower(rand.Text()[:12]), Version: 1,
+		Spec: spec, Run: newRun(), Version: 1,
 		State: job.Queued, CreatedAt: now, UpdatedAt: now,
 	}
 	err := c.bucket.Create(ctx, recordKey(spec.VideoID), encode(j), private)
@@ -149,6 +149,15 @@ func (c *Catalog) Update(ctx context.Context, t job.Ticket, change func(*job.Job
 		}
 	}
 }
+
+// Restart has the work of a ticket's job done once more, under a new run in which all pictures are encoded. To its backend it is the
+// same job.
+func (c *Catalog) Restart(ctx context.Context, t job.Ticket) (job.Job, error) {
+	run := newRun()
+	return c.Update(ctx, t, func(j *job.Job) { j.Run, j.Encode = run, true })
+}
+
+func newRun() string { return strings.ToLower(rand.Text()[:12]) }
 
 // Delete marks a video as deleted; what is to be done about it is the worker's business. Again is no error.
 func (c *Catalog) Delete(ctx context.Context, videoID string) (job.Job, error) {

@@ -12,10 +12,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/Eyevinn/mp4ff/aac"
-	"github.com/Eyevinn/mp4ff/avc"
 	"github.com/Eyevinn/mp4ff/mp4"
 
 	"weir/transcoder/internal/media"
@@ -140,12 +138,9 @@ func newInit(moov *mp4.MoovBox) (Init, error) {
 // codecs describes a track in the terms of RFC 6381, section 3.
 func codecs(trak *mp4.TrakBox) (string, error) {
 	switch stsd := trak.Mdia.Minf.Stbl.Stsd; {
-	case stsd.AvcX != nil && stsd.AvcX.AvcC != nil && len(stsd.AvcX.AvcC.SPSnalus) > 0:
-		sps, err := avc.ParseSPSNALUnit(stsd.AvcX.AvcC.SPSnalus[0], false)
-		if err != nil {
-			return "", err
-		}
-		return strings.ToLower(avc.CodecString(stsd.AvcX.Type(), sps)), nil
+	case stsd.AvcX != nil && stsd.AvcX.AvcC != nil:
+		c := stsd.AvcX.AvcC
+		return fmt.Sprintf("%s.%02x%02x%02x", stsd.AvcX.Type(), c.AVCProfileIndication, c.ProfileCompatibility, c.AVCLevelIndication), nil
 	case stsd.HvcX != nil && stsd.HvcX.HvcC != nil:
 		return hevcCodecs(stsd.HvcX)
 	case stsd.Av01 != nil && stsd.Av01.Av1C != nil:

@@ -102,6 +102,9 @@ func videoInputArgs(p plan.Plan, in ffmpeg.Input) []string {
 		// first scaler makes them alike. A graph that is made anew would count from the start. Other filters cannot take it.
 		args = append([]string{"-reinit_filter", "0"}, args...)
 	}
+	if p.Strict {
+		args = append([]string{"-xerror", "-err_detect:v", "+explode"}, args...)
+	}
 	if p.Source.Video.Decoder != "" {
 		args = append([]string{"-c:v", p.Source.Video.Decoder}, args...)
 	}

@@ -17,6 +17,7 @@ import (
 	"weir/transcoder/internal/ffmpeg"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/plan"
+	"weir/transcoder/internal/remux"
 )
 
 // Encoder runs the tasks of plans.
@@ -64,6 +65,16 @@ func (e Encoder) Picture(ctx context.Context, p plan.Plan, c plan.Chunk, url str
 	}
 	return &job.Failure{Code: job.SourceTruncated, Message: fmt.Sprintf(
 		"The video ends before the %.1f s that its headers promise: upload the complete file again.", p.Duration())}
+}
+
+// Copy hands on a chunk of the source's own pictures, where the plan publishes them. It is an error if they are not what the index
+// of the source said.
+func Copy(ctx context.Context, p plan.Plan, c plan.Chunk, source remux.Source, sink Sink) error {
+	track, err := remux.Open(source)
+	if err != nil {
+		return err
+	}
+	return track.Copy(p, c, videoCut(p, c), deliver(ctx, sink, p.Video[0].Name))
 }
 
 // picture returns the smallest number of frames that a rendition got.

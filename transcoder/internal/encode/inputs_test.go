@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"io"
 	"math"
 	"os"
 	"os/exec"
@@ -188,7 +189,7 @@ func samples(data []byte) []float64 {
 
 // disk is an upload that lies in a folder and is served from there.
 type disk struct {
-	*os.File
+	io.ReaderAt
 	size int64
 	url  string
 }

@@ -44,6 +44,9 @@ type Job struct {
 	Duration  float64   `json:"duration_s,omitempty"` // known once the job is planned
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+	// Encode means that none of the source's pictures are published as they are: in the run before, they turned out to be other
+	// than the source's index said.
+	Encode bool `json:"encode,omitempty"`
 	// NotBefore keeps a run waiting until the remains of the one before are gone.
 	NotBefore  time.Time `json:"not_before,omitzero"`
 	PlayableAt time.Time `json:"playable_at,omitzero"`

@@ -128,6 +128,7 @@ type Rendition struct {
 	Label            string  `json:"label,omitempty"`    // what people choose the sound by
 	Default          bool    `json:"default,omitempty"`  // it is heard unless another sound is chosen
 	MaxBitrate       int     `json:"max_bitrate"`        // what the encoder was given
+	Copied           bool    `json:"copied,omitempty"`   // the source's own pictures, within that rate
 	Bandwidth        int64   `json:"bandwidth"`          // the peak, measured
 	AverageBandwidth int64   `json:"average_bandwidth"`
 	Duration         float64 `json:"duration_s"`
@@ -174,7 +175,7 @@ func Make(j job.Job, p plan.Plan, out media.Output, paths Paths, encoders []Enco
 		for _, v := range p.Video {
 			if v.Name == r.Name {
 				one.Type, one.Codec, one.Width, one.Height = "video", string(v.Coding()), v.Width, v.Height
-				one.FrameRate, one.MaxBitrate = p.Source.Video.Rate.String(), v.Bitrate
+				one.FrameRate, one.MaxBitrate, one.Copied = p.Source.Video.Rate.String(), v.Bitrate, v.Copied
 			}
 		}
 		for _, a := range p.Audio {

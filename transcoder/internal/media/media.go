@@ -39,6 +39,9 @@ type Video struct {
 	// Alpha means that parts of it may be transparent.
 	Alpha bool  `json:"alpha,omitempty"`
 	Color Color `json:"color"`
+	// Plain means that its pictures are stored in the form in which they are published: H.264 that all players decode,
+	// progressive, upright, of square pixels in BT.709.
+	Plain bool `json:"plain,omitempty"`
 	// Start and End are the display times of the first frame and of the end of the last, in seconds on the source's clock.
 	Start float64 `json:"start_s"`
 	End   float64 `json:"end_s"`

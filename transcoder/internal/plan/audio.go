@@ -72,8 +72,8 @@ func (p Plan) Tracks() []int {
 // maxSounds is how many renditions of sound there are at most: one process makes them all, and writes each into a pipe.
 const maxSounds = 48
 
-// sounds makes each track a rendition in each of the bit rates, the first tracks if there are too many. Where there are several tracks, a rendition's name has the
-// track's language in it, and a number if that is not the first of its language.
+// sounds makes each track a rendition in each of the bit rates, the first tracks if there are too many. Where there are several
+// tracks, a rendition's name has the track's language in it, and a number if that is not the first of its language.
 func sounds(tracks media.Tracks, bitrates []int) []AudioRendition {
 	tracks = tracks[:min(len(tracks), max(maxSounds/len(bitrates), 1))]
 	var out []AudioRendition

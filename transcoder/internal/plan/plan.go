@@ -8,6 +8,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
@@ -62,6 +63,9 @@ type Plan struct {
 	Poster     *Poster     `json:"poster,omitempty"`
 	Storyboard *Storyboard `json:"storyboard,omitempty"`
 
+	// Strict means that damage in the source's pictures is an error: no decoder hides it in those that are copied.
+	Strict bool `json:"strict,omitempty"`
+
 	// SegmentFormat is what the segments are written in. KeyID tells which key they are encrypted with, and nothing of that
 	// key; "" leaves them in the clear.
 	SegmentFormat job.SegmentFormat `json:"segment_format,omitempty"`
@@ -77,6 +81,8 @@ type VideoRendition struct {
 	Audio   string `json:"audio"`   // the group of audio renditions that goes with it; "" where the source has none
 	// Codec is "" for H.264, as in plans that were made before there were others.
 	Codec job.Codec `json:"codec,omitempty"`
+	// Copied means that the source's own pictures are published, as they are.
+	Copied bool `json:"copied,omitempty"`
 }
 
 // Chunk is the half-open range of frames [First, End) that one encoder makes. First is the start of a segment.
@@ -190,6 +196,19 @@ func (p Plan) packaged(rate int64) int64 {
 	const packet, header, segments, full = 188, 4, 2, 20
 	packets := p.Rate().Float() + 12 + segments*full/float64(gopSeconds)
 	return rate + rate*header/(packet-header) + int64(packets*packet*8)
+}
+
+// Copy publishes the source's own pictures as the top rung.
+func (p Plan) Copy() Plan {
+	p.Video = slices.Clone(p.Video)
+	p.Video[0].Copied, p.Strict = true, true
+	return p
+}
+
+// Encoded is the plan as an encoder sees it: without what is copied.
+func (p Plan) Encoded() Plan {
+	p.Video = slices.DeleteFunc(slices.Clone(p.Video), func(v VideoRendition) bool { return v.Copied })
+	return p
 }
 
 // Duration is the length of the output in seconds.

@@ -1,10 +1,10 @@
 package probe
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
+	"weir/transcoder/internal/isobmff"
 	"weir/transcoder/internal/media"
 )
 
@@ -33,58 +33,39 @@ func checkPresent(u Upload, s media.Source) error {
 // entry of its data reference box is self-contained, and each names something (ISO/IEC 14496-12, 8.7.2).
 func externalTracks(r io.ReaderAt) ([]bool, error) {
 	var outside []bool
-	size := int64(1) << 62
-	err := eachBox(r, 0, size, func(kind string, from, to int64) error {
-		if kind != "moov" {
+	const unbounded = 1 << 62
+	moov, ok, err := isobmff.Find(r, 0, unbounded, "moov")
+	if err != nil || !ok {
+		return nil, err
+	}
+	err = isobmff.Each(r, moov.From, moov.To, func(b isobmff.Box) error {
+		if b.Kind != "trak" {
 			return nil
 		}
-		err := eachBox(r, from, to, func(kind string, from, to int64) error {
-			if kind != "trak" {
-				return nil
-			}
-			external, err := external(r, from, to)
-			outside = append(outside, external)
-			return err
-		})
-		if err == nil {
-			err = errDone // what follows may be thousands of fragments
-		}
+		external, err := external(r, b)
+		outside = append(outside, external)
 		return err
 	})
-	if errors.Is(err, errDone) {
-		err = nil
-	}
 	return outside, err
 }
 
-// external looks for the data references of one track.
-func external(r io.ReaderAt, from, to int64) (bool, error) {
-	entries, named := 0, 0
-	path := []string{"mdia", "minf", "dinf", "dref"}
-	var descend func(from, to int64, path []string) error
-	descend = func(from, to int64, path []string) error {
-		if len(path) == 0 { // version, flags, number of entries; the entries are boxes
-			return eachBox(r, from+8, to, func(_ string, from, to int64) error {
-				var head [4]byte
-				if _, err := readUpTo(r, head[:], from); err != nil {
-					return err
-				}
-				entries++
-				if sameFile := head[3]&1 == 1; !sameFile && to-from > int64(len(head)) {
-					named++
-				}
-				return nil
-			})
-		}
-		return eachBox(r, from, to, func(kind string, from, to int64) error {
-			if kind != path[0] {
-				return nil
-			}
-			return descend(from, to, path[1:])
-		})
+// external looks at the data references of one track.
+func external(r io.ReaderAt, trak isobmff.Box) (bool, error) {
+	dref, ok, err := isobmff.Find(r, trak.From, trak.To, "mdia", "minf", "dinf", "dref")
+	if err != nil || !ok {
+		return false, err
 	}
-	err := descend(from, to, path)
+	entries, named := 0, 0
+	err = isobmff.Each(r, dref.From+8, dref.To, func(b isobmff.Box) error { // after version, flags and number of entries
+		var head [4]byte
+		if _, err := readUpTo(r, head[:], b.From); err != nil {
+			return err
+		}
+		entries++
+		if sameFile := head[3]&1 == 1; !sameFile && b.To-b.From > int64(len(head)) {
+			named++
+		}
+		return nil
+	})
 	return entries > 0 && named == entries, err
 }
-
-var errDone = errors.New("the index was read")

@@ -121,6 +121,9 @@ type stream struct {
 	Height      int    `json:"height"`
 	SampleRatio string `json:"sample_aspect_ratio"`
 	PixelFormat string `json:"pix_fmt"`
+	Profile     string `json:"profile"`
+	Level       int    `json:"level"`
+	Range       string `json:"color_range"`
 	Matrix      string `json:"color_space"`
 	Transfer    string `json:"color_transfer"`
 	Primaries   string `json:"color_primaries"`
@@ -223,6 +226,7 @@ func (r report) source(demuxer string) (media.Source, error) {
 		out.Video.Alpha, out.Video.Decoder = true, decoder
 	}
 	out.Video.Width, out.Video.Height = video.displaySize()
+	out.Video.Plain = video.plain(out.Video)
 	return out, nil
 }
 
@@ -251,6 +255,16 @@ func (s *stream) displaySize() (width, height int) {
 		}
 	}
 	return width, height
+}
+
+// maxLevel is the highest level of H.264 that is published as it is, in tenths: what decoders of 4K take.
+const maxLevel = 51
+
+// plain tells whether the pictures are stored in the form in which they are published.
+func (s *stream) plain(v media.Video) bool {
+	return s.CodecName == "h264" && slices.Contains([]string{"Constrained Baseline", "Main", "High"}, s.Profile) && s.Level <= maxLevel &&
+		s.PixelFormat == "yuv420p" && s.Range != "pc" && !v.Interlaced && !v.Alpha && v.Color == (media.Color{Matrix: "bt709"}) &&
+		slices.Contains([]string{"", "0:1", "1:1"}, s.SampleRatio) && len(s.SideData) == 0 && s.Width == v.Width && s.Height == v.Height
 }
 
 func ratio(text string) media.Rate {

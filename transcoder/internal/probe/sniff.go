@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"weir/transcoder/internal/ebml"
+	"weir/transcoder/internal/isobmff"
 	"weir/transcoder/internal/job"
 )
 
@@ -109,11 +110,11 @@ const maxBoxes = 64
 func promisedByBoxes(u Upload) (int64, error) {
 	end := int64(0)
 	for range maxBoxes {
-		b, ok, err := readBox(u, end, u.Size())
+		b, ok, err := isobmff.Read(u, end, u.Size())
 		if err != nil || !ok {
 			return end, err // no box: what follows is the demuxer's business
 		}
-		if end = b.end; end >= u.Size() {
+		if end = b.To; end >= u.Size() {
 			break
 		}
 	}

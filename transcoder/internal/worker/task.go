@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"weir/transcoder/internal/encode"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
 	"weir/transcoder/internal/plan"
@@ -161,7 +162,12 @@ func (w *Worker) encode(ctx context.Context, m taskMessage, p plan.Plan, task pl
 	if task.Sound {
 		err = w.Encoder.Sound(s.ctx, p, task.Chunks, upload.URL(), s, progress)
 	} else {
-		err = w.Encoder.Picture(s.ctx, p, task.Chunks[0], upload.URL(), s, progress)
+		if p.Video[0].Copied {
+			err = encode.Copy(s.ctx, p, task.Chunks[0], upload, s)
+		}
+		if err == nil {
+			err = w.Encoder.Picture(s.ctx, p.Encoded(), task.Chunks[0], upload.URL(), s, progress)
+		}
 	}
 	uploadErr := s.uploads.Wait()
 	switch {
@@ -171,6 +177,8 @@ func (w *Worker) encode(ctx context.Context, m taskMessage, p plan.Plan, task pl
 		return uploadErr
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case err != nil && p.Strict && !task.Sound:
+		return errors.Join(&job.Failure{Code: job.Uncopyable}, err)
 	case err != nil:
 		return fmt.Errorf("%w: %w", errEncoder, err)
 	}

@@ -25,6 +25,7 @@ import (
 	"weir/transcoder/internal/probe"
 	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2"
+	"weir/transcoder/internal/remux"
 	"weir/transcoder/internal/source"
 )
 
@@ -95,6 +96,9 @@ func (w *Worker) Run(ctx context.Context, d queue.Delivery) error {
 			return err
 		}
 	}
+	if !j.State.Ended() { // it starts over
+		return w.Dispatch(ctx, j)
+	}
 	if err := w.clear(ctx, j); err != nil {
 		return err
 	}
@@ -109,7 +113,7 @@ const maxFaults = 20
 // gaveUp is what the backend is told then.
 const gaveUp = "The transcoder failed on the video again and again; its log says why. Post the request again when that is mended."
 
-// walk is the line. It returns the ended job; an error means that it is to be walked again.
+// walk is the line. It returns the job, ended or to be started over; an error means that it is to be walked again.
 func (w *Worker) walk(ctx context.Context, j job.Job, d queue.Delivery) (job.Job, error) {
 	log := w.Log.With("job", j.VideoID, "run", j.Run)
 	wanted, end, err := w.untilStopped(ctx, j.Ticket())
@@ -124,6 +128,9 @@ func (w *Worker) walk(ctx context.Context, j job.Job, d queue.Delivery) (job.Job
 	case stopped:
 		log.Info("the job was stopped")
 		return w.stopped(ctx, j)
+	case errors.As(err, &failure) && failure.Code == job.Uncopyable:
+		log.Info("the job starts over, and all pictures are encoded", "error", err)
+		return w.restart(ctx, j)
 	case errors.As(err, &failure):
 		log.Info("the job failed", "code", failure.Code, "error", err)
 		return w.fail(ctx, j, *failure)
@@ -182,8 +189,24 @@ func (w *Worker) plan(ctx context.Context, j job.Job) (plan.Plan, error) {
 	if p, err = w.wrap(p, j.Spec); err != nil {
 		return plan.Plan{}, err
 	}
-	w.Log.Info("the job was planned", "job", j.VideoID, "run", j.Run, "source", src, "chunks", len(p.Chunks))
+	log := w.Log.With("job", j.VideoID, "run", j.Run)
+	if !j.Encode && src.Video.Plain {
+		if err := remux.Fit(upload, p); err != nil {
+			log.Info("the source's own pictures are not published", "because", err)
+		} else {
+			p = p.Copy()
+		}
+	}
+	log.Info("the job was planned", "source", src, "chunks", len(p.Chunks), "copied", p.Strict)
 	return commit(ctx, w.Bucket, planKey(j.Ticket()), p)
+}
+
+// restart ends what is left of a run, and makes it another.
+func (w *Worker) restart(ctx context.Context, j job.Job) (job.Job, error) {
+	if err := w.stopTasks(ctx, j.Ticket()); err != nil {
+		return j, err
+	}
+	return w.Catalog.Restart(ctx, j.Ticket())
 }
 
 func (w *Worker) fail(ctx context.Context, j job.Job, f job.Failure) (job.Job, error) {
