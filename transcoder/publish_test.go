@@ -110,7 +110,11 @@ func TestEveryFrameIsThereOnce(t *testing.T) {
 		args       []string
 	}{
 		{"MP4 with B-frames and an open GOP", "clip.mp4", []string{"-c:v", "libx264", "-preset", "fast", "-g", "250", "-x264-params", "open-gop=1"}},
+		{"MP4 with a key frame wherever a chunk begins", "clip.mp4", []string{"-c:v", "libx264", "-preset", "fast", "-g", "50", "-flags", "+cgop"}},
+		{"MP4 with open GOPs that begin around chunks", "clip.mp4", []string{"-c:v", "libx264", "-preset", "fast", "-g", "49", "-keyint_min", "49", "-x264-params", "open-gop=1:bframes=5"}},
+		{"HEVC with open GOPs", "clip.mp4", []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "keyint=49:min-keyint=49:open-gop=1:log-level=none"}},
 		{"Matroska", "clip.mkv", []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "250"}},
+		{"Matroska with a key frame wherever a chunk begins", "clip.mkv", []string{"-c:v", "libx264", "-preset", "fast", "-g", "50"}},
 		{"MPEG-TS, which has no index", "clip.ts", []string{"-c:v", "libx264", "-preset", "fast", "-g", "250", "-output_ts_offset", "100"}},
 		{"MPEG-TS with a single key frame, which no search finds", "clip.ts", []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "1000", "-keyint_min", "1000", "-sc_threshold", "0"}},
 		{"fragmented MP4", "clip.mp4", []string{"-an", "-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-movflags", "frag_keyframe+empty_moov"}},

@@ -62,7 +62,7 @@ func ffmpegLacks(ctx context.Context) []string {
 		flag, kind string
 		names      []string
 	}{
-		{"-encoders", "encoder", []string{"libx264", "aac"}},
+		{"-encoders", "encoder", []string{"libx264", "libx265", "libsvtav1", "aac"}},
 		{"-filters", "filter", []string{"drawtext", "flite"}}, // the sample's clock and its speech
 	} {
 		out, err := ask(ctx, "ffmpeg", "-v", "error", "-hide_banner", list.flag)

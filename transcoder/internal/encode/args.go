@@ -3,6 +3,7 @@ package encode
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,22 +39,42 @@ var indexed = map[string]bool{"mov": true, "matroska": true}
 
 const indexedMargin, searchedMargin = 1, 20 // seconds
 
+// exact are the codecs of which a decoder shows no picture that is missing what it refers to. Where reading of them starts too
+// late, the chunk is too short, and nothing worse; so with an index, it starts at the last key frame that may be early enough.
+var exact = []string{"h264", "hevc", "vp8", "vp9", "av1", "prores", "dnxhd", "mjpeg"}
+
+// reorderMargin is how much earlier than told, in seconds, FFmpeg seeks in formats whose index is not of display times, if a track
+// has pictures that are decoded in another order than they are shown in (fftools/ffmpeg_opt.c).
+const reorderMargin = 3.0 / 23
+
 // slack is how many frames fewer than the container promised may come at the end: it may round its length up, and count
 // packets that hold no picture of their own.
 const slack = 3
 
 // seeks returns where reading may start for a chunk, the quickest first; nil means the beginning.
 func seeks(p plan.Plan, c plan.Chunk) []*float64 {
+	v := p.Source.Video
+	start := v.Rate.Seconds(c.First)
+	if start == 0 || p.Source.Jumps {
+		return []*float64{nil}
+	}
+	var places []*float64
 	margin := float64(searchedMargin)
 	if indexed[p.Source.Demuxer] {
 		margin = indexedMargin
+		// A deinterlacer looks at the picture before, too.
+		if slices.Contains(exact, v.Codec) && !v.Interlaced {
+			key := p.Origin + start + v.Rate.Seconds(1)/2 // whatever is nearer to this frame than to the next
+			if v.Reordered && p.Source.Demuxer == "matroska" {
+				key += reorderMargin
+			}
+			places = append(places, &key)
+		}
 	}
-	at := p.Source.Video.Rate.Seconds(c.First) - margin
-	if at <= 0 || p.Source.Jumps {
-		return []*float64{nil}
+	if early := p.Origin + start - margin; start > margin {
+		places = append(places, &early)
 	}
-	at += p.Origin
-	return []*float64{&at, nil}
+	return append(places, nil)
 }
 
 // nice is the niceness of a chunk's encoder.
@@ -101,9 +122,6 @@ func videoInputArgs(p plan.Plan, in ffmpeg.Input) []string {
 		// Pictures whose size changes on the way, as where recordings were joined, go through one graph, which counts them all; the
 		// first scaler makes them alike. A graph that is made anew would count from the start. Other filters cannot take it.
 		args = append([]string{"-reinit_filter", "0"}, args...)
-	}
-	if p.Strict {
-		args = append([]string{"-xerror", "-err_detect:v", "+explode"}, args...)
 	}
 	if p.Source.Video.Decoder != "" {
 		args = append([]string{"-c:v", p.Source.Video.Decoder}, args...)

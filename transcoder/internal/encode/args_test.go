@@ -2,6 +2,7 @@ package encode
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +71,34 @@ func TestFormatsWithoutAnIndexAreReadFromFurtherBack(t *testing.T) {
 		tries := seeks(p, c)
 		if len(tries) != 2 || tries[1] != nil || float(*tries[0]) != want {
 			t.Errorf("%s: %v at %s, want %s", demuxer, tries, float(*tries[0]), want)
+		}
+	}
+}
+
+// With an index, reading starts with the chunk's own key frame, where it has one, whatever FFmpeg takes off the time.
+func TestWithAnIndexReadingStartsWithTheChunk(t *testing.T) {
+	p := sample(t)
+	c := plan.Chunk{First: 1080, End: 1260} // at 36.036 s, which is 36.286 s of the source
+	for _, v := range []struct {
+		demuxer, codec        string
+		reordered, interlaced bool
+		want                  []string
+	}{
+		{"mov", "h264", true, false, []string{"36.302683", "35.286000"}},
+		{"mov", "h264", true, true, []string{"35.286000"}},
+		{"mov", "mpeg4", true, false, []string{"35.286000"}},
+		{"matroska", "vp9", false, false, []string{"36.302683", "35.286000"}},
+		{"matroska", "hevc", true, false, []string{"36.433118", "35.286000"}},
+		{"mpegts", "h264", true, false, []string{"16.286000"}},
+	} {
+		p.Source.Demuxer, p.Source.Video.Codec, p.Source.Video.Reordered, p.Source.Video.Interlaced = v.demuxer, v.codec, v.reordered, v.interlaced
+		var got []string
+		tries := seeks(p, c)
+		for _, at := range tries[:len(tries)-1] {
+			got = append(got, float(*at))
+		}
+		if tries[len(tries)-1] != nil || !slices.Equal(got, v.want) {
+			t.Errorf("%+v: %v", v, got)
 		}
 	}
 }

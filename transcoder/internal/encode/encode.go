@@ -96,6 +96,9 @@ func (e Encoder) picture(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmp
 		})
 	}
 	input := append(videoInputArgs(p, in), "-filter_complex", videoGraph(p, c))
+	if p.Strict {
+		input = append([]string{"-xerror", "-err_detect:v", "+explode"}, input...)
+	}
 	seconds := p.Source.Video.Rate.Seconds(c.End - c.First)
 	err := e.Tools.Run(ctx, ffmpeg.Options{Nice: urgency(p, c), Limit: limit(seconds)}, input, outputs, share(progress, seconds))
 	got := int(least.Load())

@@ -31,6 +31,3 @@ const decoders = "" +
 
 // whitelist is the decoders as FFmpeg's option wants them.
 var whitelist = strings.ReplaceAll(decoders, " ", ",")
-
-// Foreign tells whether a program failed on a codec whose decoder it may not use.
-func (e *Error) Foreign() bool { return strings.Contains(e.Stderr, "not on whitelist") }

@@ -11,8 +11,8 @@ type Audio struct {
 	End      float64 `json:"end_s"`
 	// Language is a tag of RFC 5646, such as en; "" where the source does not say.
 	Language string `json:"language,omitempty"`
-	// Name is what people choose the track by, another one for each track of a source; "" for the only one of which nothing is
-	// known.
+	// Name is what the source calls the track, if it does. In a plan it is what people choose it by, another one for each track; ""
+	// for the only one of which nothing is known.
 	Name string `json:"name,omitempty"`
 	Role Role   `json:"role,omitempty"`
 }

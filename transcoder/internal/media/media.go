@@ -36,6 +36,8 @@ type Video struct {
 	Rate   Rate `json:"rate"` // nominal; the output is constant at this rate
 	// Interlaced means that a frame holds two pictures, in alternating lines.
 	Interlaced bool `json:"interlaced,omitempty"`
+	// Reordered means that pictures, of this track or another, are decoded in another order than they are shown in.
+	Reordered bool `json:"reordered,omitempty"`
 	// Alpha means that parts of it may be transparent.
 	Alpha bool  `json:"alpha,omitempty"`
 	Color Color `json:"color"`

@@ -1,9 +1,13 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 
 	"weir/transcoder/internal/media"
 )
@@ -67,6 +71,36 @@ func (p Plan) Tracks() []int {
 		}
 	}
 	return tracks
+}
+
+// named gives each track a name of its own: its title, or else its language's name, or else its number. The only track needs none.
+func named(tracks media.Tracks) media.Tracks {
+	var out media.Tracks
+	for i, t := range tracks {
+		names := []string{t.Name, native(t.Language)}
+		if len(tracks) > 1 {
+			for n := i + 1; n <= 2*i+1; n++ { // one of these is free
+				names = append(names, fmt.Sprintf("Track %d", n))
+			}
+		}
+		free := slices.IndexFunc(names, func(name string) bool {
+			return name != "" && !slices.ContainsFunc(out, func(o media.Audio) bool { return o.Name == name })
+		})
+		if t.Name = ""; free >= 0 {
+			t.Name = names[free]
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// native is a language's name in that language, or the tag where it has none; "" where nobody has said which it is.
+func native(tag string) string {
+	parsed, err := language.Parse(tag)
+	if err != nil || parsed == language.Und {
+		return ""
+	}
+	return cmp.Or(display.Self.Name(parsed), tag)
 }
 
 // maxSounds is how many renditions of sound there are at most: one process makes them all, and writes each into a pipe.

@@ -158,3 +158,33 @@ func TestAPlanOfOldIsDoneAsItWas(t *testing.T) {
 		t.Errorf("its sound is %+v", sounds)
 	}
 }
+
+func TestEachTrackHasAName(t *testing.T) {
+	track := func(language, name string) media.Audio { return media.Audio{Language: language, Name: name, End: 5} }
+	ladder, err := plan.ParseLadder(plan.DefaultLadder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		tracks media.Tracks
+		want   string
+	}{
+		{"the only one, of which nothing is known", media.Tracks{track("", "")}, ""},
+		{"the only one", media.Tracks{track("en", "")}, "English"},
+		{"languages by their own names", media.Tracks{track("en", ""), track("de", ""), track("ja", "")}, "English|Deutsch|日本語"},
+		{"titles", media.Tracks{track("en", "Stereo"), track("en", "The director's")}, "Stereo|The director's"},
+		{"a language again", media.Tracks{track("en", ""), track("en", "")}, "English|Track 2"},
+		{"nothing known", media.Tracks{track("", ""), track("", ""), track("", "")}, "Track 1|Track 2|Track 3"},
+		{"the same title again", media.Tracks{track("en", "Film"), track("de", "Film"), track("de", "Film")}, "Film|Deutsch|Track 3"},
+		{"a title that is another's number", media.Tracks{track("", "Track 2"), track("", "")}, "Track 2|Track 3"},
+	} {
+		var names []string
+		for _, a := range plan.Make("k", "e", 1, media.Source{Audio: c.tracks}, ladder).Source.Audio {
+			names = append(names, a.Name)
+		}
+		if got := strings.Join(names, "|"); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}

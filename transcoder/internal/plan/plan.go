@@ -94,6 +94,7 @@ type Chunk struct {
 
 // Make plans a source under a ladder.
 func Make(key, etag string, size int64, source media.Source, ladder Ladder) Plan {
+	source.Audio = named(source.Audio)
 	p := Plan{Key: key, ETag: etag, Size: size, Source: source}
 	rate := p.Rate()
 	origin, end := extent(source)

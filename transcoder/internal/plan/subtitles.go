@@ -1,11 +1,11 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
 	"golang.org/x/text/language"
-	"golang.org/x/text/language/display"
 
 	"weir/transcoder/internal/media"
 )
@@ -68,12 +68,7 @@ func label(s media.Subtitle) string {
 	if s.Title != "" {
 		return s.Title
 	}
-	name := "Subtitles"
-	if tag, err := language.Parse(s.Language); err == nil && tag != language.Und {
-		if name = display.Self.Name(tag); name == "" {
-			name = s.Language
-		}
-	}
+	name := cmp.Or(native(s.Language), "Subtitles")
 	switch {
 	case s.Forced:
 		return name + " (forced)"

@@ -1,13 +1,12 @@
 package probe
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 	"strings"
 	"unicode"
 
 	"golang.org/x/text/language"
-	"golang.org/x/text/language/display"
 
 	"weir/transcoder/internal/media"
 )
@@ -35,7 +34,7 @@ func (r report) tracks() media.Tracks {
 	for _, s := range streams[:min(len(streams), maxTracks)] {
 		tracks = append(tracks, media.Audio{
 			Index: s.Index, Codec: s.CodecName, Channels: s.Channels, Language: s.language(), Role: s.role(len(tracks) == 0),
-			Name: s.name(tracks, len(streams)),
+			Name: cmp.Or(title(s.Tags.Title), handler(s.Tags.Handler)),
 		})
 	}
 	return tracks
@@ -62,26 +61,6 @@ func (s *stream) language() string {
 		return ""
 	}
 	return tag.String()
-}
-
-// name is what people choose an audio track by, another one than those before it have: its title, or else its language's name,
-// in that language, or else its number. The only track of a file needs none.
-func (s *stream) name(before media.Tracks, tracks int) string {
-	names := []string{title(s.Tags.Title), handler(s.Tags.Handler)}
-	if tag := s.language(); tag != "" {
-		names = append(names, title(display.Self.Name(language.Make(tag))))
-	}
-	if tracks > 1 {
-		for n := len(before) + 1; n <= 2*len(before)+1; n++ { // one of these is free
-			names = append(names, fmt.Sprintf("Track %d", n))
-		}
-	}
-	for _, name := range names {
-		if name != "" && !slices.ContainsFunc(before, func(a media.Audio) bool { return a.Name == name }) {
-			return name
-		}
-	}
-	return ""
 }
 
 // maxTitle is as much of a title as fits into a menu, in characters.

@@ -51,3 +51,6 @@ func tooLarge(stderr string) bool {
 	return strings.Contains(stderr, "exceeds specified max pixel count") ||
 		strings.Contains(stderr, "Picture size") && strings.Contains(stderr, "is invalid")
 }
+
+// foreign tells whether FFmpeg failed on a codec whose decoder it may not use (libavcodec/avcodec.c).
+func foreign(stderr string) bool { return strings.Contains(stderr, "not on whitelist") }

@@ -86,7 +86,7 @@ func blame(u Upload, err error) error {
 		if tooLarge(bad.Stderr) {
 			return errors.Join(errTooLarge(), bad)
 		}
-		if bad.Foreign() {
+		if foreign(bad.Stderr) {
 			return errors.Join(unsupported("The file has a track in a codec that is no longer in use, or never was for video."), bad)
 		}
 		return errors.Join(unsupported("The file starts like one of a known format but cannot be read as that: it may be damaged."), bad)
@@ -132,7 +132,8 @@ type stream struct {
 	StartTime   string `json:"start_time"`
 	Duration    string `json:"duration"`
 	FieldOrder  string `json:"field_order"`
-	Interlaced  bool   `json:"-"` // as its first picture says
+	Delay       int    `json:"has_b_frames"` // pictures that are decoded before the first one is shown
+	Interlaced  bool   `json:"-"`            // as its first picture says
 	Channels    int    `json:"channels"`
 	Disposition struct {
 		Default         int `json:"default"`
@@ -220,6 +221,7 @@ func (r report) source(demuxer string) (media.Source, error) {
 		// Top or bottom field first, in either order of storing and showing.
 		Interlaced: video.Interlaced || slices.Contains([]string{"tt", "bb", "tb", "bt"}, video.FieldOrder),
 		Alpha:      alpha.MatchString(video.PixelFormat),
+		Reordered:  slices.ContainsFunc(r.Streams, func(s stream) bool { return s.Delay > 0 }),
 		Color:      video.color(),
 	}
 	if decoder := transparent[video.CodecName]; decoder != "" && video.Tags.Alpha == "1" {
