@@ -96,7 +96,7 @@ func (w *writer) endFragment() error {
 	w.samples += len(w.fragment)
 	w.fragment = w.fragment[:0]
 	if len(w.parts) == 0 {
-		if err := w.write(mp4.NewStyp("msdh", 0, []string{"msdh", "msix", "cmfs"})); err != nil {
+		if err := w.write(newStyp()); err != nil {
 			return fmt.Errorf("write a segment: %w", err)
 		}
 	}
@@ -121,6 +121,35 @@ func (w *writer) write(part interface {
 	w.bytes += int64(data.Len())
 	return err
 }
+
+// Alone is a key frame as a segment of its own, which lasts until the next: one fragment with this one picture.
+func Alone(segment []byte, k media.KeyFrame) ([]byte, error) {
+	part := segment[k.Offset : k.Offset+k.Bytes]
+	box, err := mp4.DecodeBox(0, bytes.NewReader(part))
+	moof, ok := box.(*mp4.MoofBox)
+	if err != nil || !ok || moof.Traf == nil || moof.Traf.Trun == nil || len(moof.Traf.Trun.Samples) == 0 {
+		return nil, errors.Join(errors.New("a key frame has no header"), err)
+	}
+	const mdatHeader = 8
+	picture := part[moof.Size()+mdatHeader:]
+	f, err := mp4.CreateFragment(moof.Mfhd.SequenceNumber, moof.Traf.Tfhd.TrackID)
+	if err != nil {
+		return nil, fmt.Errorf("write a key frame: %w", err)
+	}
+	f.EncOptimize = mp4.OptimizeTrun
+	shown := moof.Traf.Trun.Samples[0].CompositionTimeOffset
+	f.AddFullSample(mp4.FullSample{
+		Sample:     mp4.NewSample(mp4.SyncSampleFlags, uint32(k.Ticks), uint32(len(picture)), shown),
+		DecodeTime: moof.Traf.Tfdt.BaseMediaDecodeTime(), Data: picture,
+	})
+	var out bytes.Buffer
+	if err := errors.Join(newStyp().Encode(&out), f.Encode(&out)); err != nil {
+		return nil, fmt.Errorf("write a key frame: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+func newStyp() *mp4.StypBox { return mp4.NewStyp("msdh", 0, []string{"msdh", "msix", "cmfs"}) }
 
 func (w *writer) endSegment() error {
 	if err := w.endFragment(); err != nil {

@@ -34,7 +34,7 @@ const (
 	VideoEncoder = "libx264"
 	// CRF is the quality that is aimed at; the rung's bit rate caps it. Easy content takes half the bytes that a constant rate
 	// would spend on it.
-	CRF = 23
+	CRF = 22
 )
 
 // Sink takes what a task makes. For one rendition the calls come in order, the init segment first; for several they

@@ -64,7 +64,7 @@ func Media(r media.Rendition, target int, kind Kind) ([]byte, error) {
 		p.SetDefaultMap(r.Init, 0, 0)
 	}
 	for _, s := range r.Segments {
-		if err := errors.Join(p.Append(s.Name, r.Seconds(s.Ticks), ""), setKey(p, r, s)); err != nil {
+		if err := errors.Join(p.Append(s.Name, r.Seconds(s.Ticks), ""), setKey(p, r, s.IV)); err != nil {
 			return nil, fmt.Errorf("write the playlist of %s: %w", r.Name, err)
 		}
 	}
@@ -78,11 +78,11 @@ func Media(r media.Rendition, target int, kind Kind) ([]byte, error) {
 // setKey says how the segment that was appended last is decrypted (RFC 8216, section 4.3.2.4), if it is encrypted. Each has an
 // initialization vector of its own; so the key is named again and again, and fetched once. The init segment, which comes before all
 // keys, is in the clear.
-func setKey(p *m3u8.MediaPlaylist, r media.Rendition, s media.Segment) error {
-	if s.IV == "" {
+func setKey(p *m3u8.MediaPlaylist, r media.Rendition, iv string) error {
+	if iv == "" {
 		return nil
 	}
-	return p.SetKey("AES-128", r.KeyURI, "0x"+s.IV, "", "")
+	return p.SetKey("AES-128", r.KeyURI, "0x"+iv, "", "")
 }
 
 // firstRate is the average, in bits per second, near which a player is to begin (rule 1.32). hls.js and AVPlayer take the

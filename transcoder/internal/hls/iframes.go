@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -11,8 +12,8 @@ import (
 
 // IFrames writes a rendition's I-frame playlist, with which players seek in pictures and wind fast (RFC 8216, section 4.3.3.6;
 // rules 6.1 to 6.10). Its segments are ranges of the media segments' bytes, each from a fragment's header to the end of
-// its key frame. ok is false for a rendition without key frames, or of which some are not known, as where segments are encrypted and
-// have no ranges that can be decrypted alone: it has no such playlist.
+// its key frame, or objects of their own where segments are encrypted. ok is false for a rendition without key frames, or of which
+// some are not known: it has no such playlist.
 func IFrames(r media.Rendition) (playlist []byte, ok bool, err error) {
 	pictures, ok := keyFrames(r)
 	if !ok {
@@ -32,7 +33,10 @@ func IFrames(r media.Rendition) (playlist []byte, ok bool, err error) {
 	for _, s := range r.Segments {
 		for _, k := range s.KeyFrames {
 			picture := &m3u8.MediaSegment{URI: s.Name, Duration: r.Seconds(k.Ticks), Limit: k.Bytes, Offset: k.Offset}
-			if err := p.AppendSegment(picture); err != nil {
+			if k.Name != "" {
+				picture = &m3u8.MediaSegment{URI: k.Name, Duration: r.Seconds(k.Ticks)}
+			}
+			if err := errors.Join(p.AppendSegment(picture), setKey(p, r, k.IV)); err != nil {
 				return nil, false, fmt.Errorf("write the I-frame playlist of %s: %w", r.Name, err)
 			}
 		}

@@ -77,11 +77,14 @@ type Segment struct {
 }
 
 // KeyFrame is a picture that can be decoded alone: a range of its segment's bytes, from the header of the fragment that it
-// starts to the end of the picture.
+// starts to the end of the picture. A range of an encrypted segment cannot be decrypted alone; there it is an object of its own.
 type KeyFrame struct {
 	Ticks  uint64 `json:"ticks"`  // to the next key frame or the end of the segment
 	Offset int64  `json:"offset"` // in the segment's bytes
 	Bytes  int64  `json:"bytes"`
+	// Name is that of its own object within the rendition's folder, and IV the vector that this is encrypted with; "" of a range.
+	Name string `json:"name,omitempty"`
+	IV   string `json:"iv,omitempty"`
 }
 
 // Rendition is one encoded output: an init segment and the segments that follow it. Transport streams have no init segment.
@@ -121,6 +124,11 @@ func (r Rendition) Bytes() int64 {
 	n := r.InitBytes
 	for _, s := range r.Segments {
 		n += s.Bytes
+		for _, k := range s.KeyFrames {
+			if k.Name != "" {
+				n += k.Bytes
+			}
+		}
 	}
 	return n
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"weir/transcoder/internal/cmaf"
 	"weir/transcoder/internal/encrypt"
@@ -72,21 +73,54 @@ func (p packager) init(ctx context.Context, r *media.Rendition, init cmaf.Init) 
 // segment publishes a segment, and says what was published.
 func (p packager) segment(ctx context.Context, rendition string, s cmaf.Segment) (media.Segment, error) {
 	out := media.Segment{Number: s.Number, Ticks: s.Ticks, KeyFrames: s.KeyFrames}
-	data, write := s.Data, p.tree.Segment
+	data := s.Data
 	var err error
 	if p.stream != nil {
-		write = p.tree.Stream
 		if data, out.KeyFrames, err = p.stream.Segment(s.Number, data); err != nil {
 			return out, err
 		}
 	}
 	if p.key != nil {
-		out.KeyFrames = nil // their bytes cannot be decrypted alone
+		if out.KeyFrames, err = p.keyFrames(ctx, rendition, s.Number, data, out.KeyFrames); err != nil {
+			return out, err
+		}
 		if data, out.IV, err = p.key.Segment(data); err != nil {
 			return out, err
 		}
 	}
 	out.Bytes = int64(len(data))
-	out.Name, err = write(ctx, rendition, s.Number, data)
+	out.Name, err = p.write(ctx, rendition, s.Number, data)
 	return out, err
+}
+
+// keyFrames publishes a segment's key frames as objects of their own, encrypted, and says what was published.
+func (p packager) keyFrames(ctx context.Context, rendition string, number int, segment []byte, frames []media.KeyFrame) ([]media.KeyFrame, error) {
+	var out []media.KeyFrame
+	for _, k := range frames {
+		var alone []byte
+		var err error
+		if p.stream != nil {
+			alone = slices.Concat(segment[:frames[0].Offset], segment[k.Offset:k.Offset+k.Bytes]) // the tables, and its packets
+		} else if alone, err = cmaf.Alone(segment, k); err != nil {
+			return nil, err
+		}
+		own := media.KeyFrame{Ticks: k.Ticks}
+		if alone, own.IV, err = p.key.Segment(alone); err != nil {
+			return nil, err
+		}
+		own.Bytes = int64(len(alone))
+		if own.Name, err = p.write(ctx, rendition, number, alone); err != nil {
+			return nil, err
+		}
+		out = append(out, own)
+	}
+	return out, nil
+}
+
+// write publishes media of a segment and returns its name.
+func (p packager) write(ctx context.Context, rendition string, number int, data []byte) (string, error) {
+	if p.stream != nil {
+		return p.tree.Stream(ctx, rendition, number, data)
+	}
+	return p.tree.Segment(ctx, rendition, number, data)
 }

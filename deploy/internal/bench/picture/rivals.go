@@ -156,8 +156,8 @@ func theirs(bitrate int) []string {
 
 // Weir's encoder as it is set up unless an operator says otherwise. That these are the settings of what is published is checked.
 const (
-	preset = "veryfast"
-	crf    = 23
+	preset = "faster"
+	crf    = 22
 )
 
 // ours is Weir's encoder; a bit rate of 0 is no cap.
