@@ -25,7 +25,7 @@ import (
 // Options are what the command line says.
 type Options struct {
 	Length time.Duration // of each clip; 0 is a minute
-	Short  bool          // two seconds of each clip, once: the figures are there, and worth little
+	Short  bool          // three seconds of each clip, once: the figures are there, and worth little
 	Only   []string      // names of clips; empty is all
 	Chart  string        // the file that gets the chart, an SVG; "" is none
 	// Transcoder is a binary to use; "" builds that of the checkout.
@@ -67,11 +67,14 @@ type Grade struct {
 	PSNR float64 `json:"psnr_db"` // likewise
 }
 
+// shortest is longer than a group of pictures: a source that is one, of few bits, would be published as it is, and nothing compared.
+const shortest = 3 * time.Second
+
 // length is that of the clips.
 func (o Options) length() time.Duration {
 	switch {
 	case o.Short:
-		return 2 * time.Second
+		return shortest
 	case o.Length == 0:
 		return time.Minute
 	}
@@ -104,8 +107,8 @@ type bench struct {
 
 // Run compares, prints a table, and RESULT as its last line.
 func Run(ctx context.Context, opts Options, out io.Writer) (err error) {
-	if d := opts.length(); d < 2*time.Second || d%time.Second != 0 {
-		return fmt.Errorf("--length %v: it must be whole seconds, and two of them at least", d)
+	if d := opts.length(); d < shortest || d%time.Second != 0 {
+		return fmt.Errorf("--length %v: it must be whole seconds, and three of them at least", d)
 	}
 	root, err := local.Root()
 	if err != nil {
