@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +35,7 @@ func TestWhatIsNoVideoFailsWithACode(t *testing.T) {
 	for i := len(damaged) / 10; i < len(damaged); i++ {
 		damaged[i] = byte(i * i >> 3)
 	}
+	shared := start(t, t.TempDir(), nil)
 	for _, c := range []struct {
 		name string
 		data []byte // nil: no object
@@ -52,7 +56,8 @@ func TestWhatIsNoVideoFailsWithACode(t *testing.T) {
 		{"a whole MP4 whose pictures are noise", damaged, "encoding_failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n, hook := start(t, t.TempDir(), nil), receive(t)
+			t.Parallel()
+			n, hook := shared.in(t), receive(t)
 			key := "uploads/" + id(t) + "/none.mp4"
 			if c.data != nil {
 				key = uploadBytes(t, "file.mp4", c.data)
@@ -86,6 +91,58 @@ func nothingPublished(t *testing.T, id string) {
 		}
 		t.Errorf("%s was left behind", o.Key)
 	}
+}
+
+// Damage anywhere in a file ends as a video that keeps the rules, or as a failure that says what to do. A thousand files more are
+// damaged by `go tool task fuzz:media`.
+func TestADamagedUploadIsAVideoOrFailsWithACode(t *testing.T) {
+	var wholes [][]byte
+	for _, name := range []string{"clip.mp4", "clip.mkv", "clip.ts", "clip.avi"} {
+		data, err := os.ReadFile(clip(t, name, "-f", "lavfi", "-i", "testsrc2=d=9:s=160x90:r=25", "-f", "lavfi", "-i", "sine=d=9",
+			"-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-bf", "0", "-c:a", "aac"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wholes = append(wholes, data)
+	}
+	n, hook := start(t, t.TempDir(), map[string]string{"LADDER": "90:300k:96k,64:200k:64k"}), receive(t)
+	const files = 16
+	hows := map[string]string{}
+	for i := range files {
+		r := rand.New(rand.NewPCG(7, uint64(i)))
+		data := bytes.Clone(wholes[i%len(wholes)])
+		at := r.IntN(len(data))
+		var how string
+		switch i / len(wholes) % 3 {
+		case 0:
+			for range 50 {
+				data[r.IntN(len(data))] ^= 1 << r.IntN(8)
+			}
+			how = "50 bits are flipped"
+		case 1:
+			data, how = data[:at], fmt.Sprintf("it is cut at %d", at)
+		default:
+			clear(data[at:min(at+5000, len(data))])
+			how = fmt.Sprintf("5000 zeros at %d", at)
+		}
+		video := fmt.Sprintf("%s-%d", id(t), i)
+		hows[video] = fmt.Sprintf("file %d: %s", i, how)
+		n.post(video, uploadBytes(t, fmt.Sprintf("%d.bin", i), data), hook.URL)
+	}
+	public := []string{"unsupported_format", "source_truncated", "source_empty", "encoding_failed"}
+	ends := map[string]int{}
+	for range files {
+		e := hook.next(t, 2*patience)
+		ends[e.Status+" "+e.Data.Error.Code]++
+		if e.Status != "processed" && (!slices.Contains(public, e.Data.Error.Code) || len(e.Data.Error.Message) < 20) {
+			t.Errorf("%s: told %+v", hows[e.VideoID], e)
+		}
+		delete(hows, e.VideoID)
+	}
+	if len(hows) > 0 || ends["processed "] == 0 || ends["processed "] == files {
+		t.Errorf("they ended as %v; of %v nothing is known", ends, hows)
+	}
+	t.Log(ends)
 }
 
 func TestAFailedVideoMayBePostedAgain(t *testing.T) {

@@ -68,6 +68,9 @@ type node struct {
 	stop func()
 }
 
+// in is the node in a test within the one that started it.
+func (n *node) in(t *testing.T) *node { return &node{t: t, url: n.url, stop: n.stop} }
+
 // environment is a valid configuration with the queue in dir.
 func environment(dir string) map[string]string {
 	return map[string]string{
@@ -246,10 +249,16 @@ func receive(t *testing.T) *receiver {
 	return r
 }
 
+// next waits for the end of a video. What is published of it must keep the rules of HLS.
 func (r *receiver) next(t *testing.T, within time.Duration) event {
 	t.Helper()
 	select {
 	case e := <-r.events:
+		if e.Status == "processed" {
+			if err := cloud.Check(t.Context(), e.VideoID); err != nil {
+				t.Error(err)
+			}
+		}
 		return e
 	case <-time.After(within):
 		t.Fatal("no webhook came")

@@ -12,8 +12,10 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -70,6 +72,63 @@ func TestEveryPackagingHoldsTheSameVideo(t *testing.T) {
 		}
 	}
 	checkKeysAreKept(t, id(t), videos)
+}
+
+// Whatever segments are written in, all that a source has is there, and keeps the rules: its languages, its subtitles, its codecs.
+func TestEveryPackagingHoldsAllTracks(t *testing.T) {
+	texts := filepath.Join(t.TempDir(), "a.srt")
+	if err := os.WriteFile(texts, []byte("1\n00:00:01,000 --> 00:00:03,000\nHello\n\n2\n00:00:07,000 --> 00:00:09,000\nBye\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sounds := []string{"-f", "lavfi", "-i", "sine=f=300:d=10", "-f", "lavfi", "-i", "sine=f=700:d=10"}
+	languages := []string{"-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu"}
+	film := clip(t, "film.mkv", join(sounds, []string{"-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=10", "-i", texts, "-map", "2", "-map", "0", "-map", "1",
+		"-map", "3", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-c:s", "srt", "-metadata:s:s:0", "language=eng"}, languages)...)
+	book := clip(t, "book.mka", join(sounds, []string{"-map", "0", "-map", "1", "-c:a", "flac"}, languages)...)
+	shared := start(t, t.TempDir(), map[string]string{"LADDER": "90:300k:96k,64:200k:64k"})
+	for _, c := range []struct {
+		name                    string
+		file                    string
+		spec                    map[string]any
+		pictures, sounds, texts int
+	}{
+		{"transport streams", film, map[string]any{"segment_format": "ts"}, 2, 4, 1},
+		{"encrypted", film, map[string]any{"encrypt": true}, 2, 4, 1},
+		{"encrypted transport streams", film, map[string]any{"segment_format": "ts", "encrypt": true}, 2, 4, 1},
+		{"encrypted in all codecs", film, map[string]any{"encrypt": true, "codecs": []string{"h264", "hevc", "av1"}}, 6, 4, 1},
+		{"sound in transport streams", book, map[string]any{"segment_format": "ts"}, 0, 4, 0},
+		{"sound encrypted", book, map[string]any{"encrypt": true}, 0, 4, 0},
+		{"sound in encrypted transport streams", book, map[string]any{"segment_format": "ts", "encrypt": true}, 0, 4, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			n, hook := shared.in(t), receive(t)
+			c.spec["video_id"], c.spec["key"], c.spec["webhook_url"] = id(t), upload(t, c.file), hook.URL
+			if response := n.do("POST", "/transcode", c.spec, nil); response.StatusCode != http.StatusAccepted {
+				t.Fatalf("POST /transcode answered %s", response.Status)
+			}
+			if e := hook.next(t, 2*patience); e.Type != "video.processed" { // further codecs are as nice as can be
+				t.Fatalf("told %+v", e)
+			}
+			type manifest struct {
+				Renditions []struct {
+					Type string
+					CRF  int
+				}
+				Subtitles []struct{}
+			}
+			m, kinds := stored[manifest](t, "videos/"+id(t)+"/manifest.json"), map[string]int{}
+			for _, r := range m.Renditions {
+				kinds[r.Type]++
+				if (r.Type == "video") != (r.CRF > 0) {
+					t.Errorf("%+v", r)
+				}
+			}
+			if kinds["video"] != c.pictures || kinds["audio"] != c.sounds || len(m.Subtitles) != c.texts {
+				t.Errorf("%v and %d subtitles; want %d, %d, %d", kinds, len(m.Subtitles), c.pictures, c.sounds, c.texts)
+			}
+		})
+	}
 }
 
 // packaged fetches all of a video with the token that its backend is given.

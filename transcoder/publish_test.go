@@ -30,6 +30,7 @@ func TestVideosArePublished(t *testing.T) {
 		return []string{"-f", "lavfi", "-i", "testsrc2=d=14:s=" + size + ":r=" + rate}
 	}
 	phone := turn(t, clip(t, "upright.mp4", join(picture("640x360", "25"), x264)...))
+	shared := start(t, t.TempDir(), nil)
 	for _, c := range []struct {
 		name   string
 		file   string
@@ -71,7 +72,8 @@ func TestVideosArePublished(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n, hook := start(t, t.TempDir(), nil), receive(t)
+			t.Parallel()
+			n, hook := shared.in(t), receive(t)
 			n.post(id(t), upload(t, clip(t, c.file, c.clip...)), hook.URL)
 			e := hook.next(t, patience)
 			if e.Type != "video.processed" || e.Status != "processed" || e.VideoID != id(t) {
@@ -105,6 +107,7 @@ func TestVideosArePublished(t *testing.T) {
 func TestEveryFrameIsThereOnce(t *testing.T) {
 	const frames, rate = 650, 25
 	grey := func(n int) int { return 40 + n*37%160 }
+	shared := start(t, t.TempDir(), nil)
 	for _, c := range []struct {
 		name, file string
 		args       []string
@@ -123,7 +126,8 @@ func TestEveryFrameIsThereOnce(t *testing.T) {
 		{"FLV", "clip.flv", []string{"-c:v", "libx264", "-preset", "ultrafast", "-g", "100"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n, hook := start(t, t.TempDir(), nil), receive(t)
+			t.Parallel()
+			n, hook := shared.in(t), receive(t)
 			file := clip(t, c.file, join([]string{
 				"-f", "lavfi", "-i", fmt.Sprintf("color=s=160x90:r=%d:d=%d", rate, frames/rate),
 				"-f", "lavfi", "-i", fmt.Sprintf("sine=d=%d", frames/rate),
@@ -155,6 +159,7 @@ func TestEveryFrameIsThereOnce(t *testing.T) {
 func TestPictureAndSoundStayTogether(t *testing.T) {
 	const seconds, rate = 26, 25
 	const flash = "format=gray,geq=lum='if(lt(mod(T,2),0.1),235,16)',format=yuv420p"
+	shared := start(t, t.TempDir(), nil)
 	for _, c := range []struct {
 		name, file     string
 		args           []string
@@ -169,7 +174,8 @@ func TestPictureAndSoundStayTogether(t *testing.T) {
 		{"a clock that starts elsewhere", "broadcast.ts", []string{"-output_ts_offset", "3600"}, 13, 13},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n, hook := start(t, t.TempDir(), nil), receive(t)
+			t.Parallel()
+			n, hook := shared.in(t), receive(t)
 			file := clip(t, c.file, join([]string{
 				"-f", "lavfi", "-i", fmt.Sprintf("color=black:s=160x90:r=%d:d=%d", rate, seconds),
 				"-f", "lavfi", "-i", fmt.Sprintf("aevalsrc='if(lt(mod(t,2),0.1),0.8*sin(2*PI*1000*t),0)':d=%d:s=48000", seconds),

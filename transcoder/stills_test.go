@@ -146,6 +146,7 @@ func TestEachCueShowsThePictureOfItsTime(t *testing.T) {
 	// A grey that is another one each second.
 	clock := "format=gray,geq=lum='if(lt(Y,H/2),30+mod(floor(T)*67,190),if(lt(X,W/3),235,16))',format=yuv420p"
 	phone := turn(t, clip(t, "upright.mp4", join([]string{"-f", "lavfi", "-i", "testsrc2=d=6:s=320x180:r=25"}, x264)...))
+	shared := start(t, t.TempDir(), nil)
 	for _, c := range []struct {
 		name, file string
 		clip       []string
@@ -187,7 +188,8 @@ func TestEachCueShowsThePictureOfItsTime(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n, hook := start(t, t.TempDir(), nil), receive(t)
+			t.Parallel()
+			n, hook := shared.in(t), receive(t)
 			body := map[string]any{"video_id": id(t), "key": upload(t, clip(t, c.file, c.clip...)), "webhook_url": hook.URL}
 			for name, value := range c.request {
 				body[name] = value

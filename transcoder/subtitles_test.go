@@ -200,6 +200,7 @@ func TestSubtitlesArePublished(t *testing.T) {
 	}
 	german := []string{"1.000-2.000 Ein, zwei|<i>drei</i> vier", "3.000-4.000 line:0 align:left Kara<u>oke</u>"}
 	voices := []string{"1.000-2.000 line:0 align:left <v Bob>Hi <i>there</i></v> &lt;tag&gt;", "5.500-6.500 <ruby>漢<rt>kan</rt></ruby> you late"}
+	shared := start(t, t.TempDir(), nil)
 	for _, c := range []struct {
 		name, file string
 		clip       []string
@@ -270,7 +271,8 @@ func TestSubtitlesArePublished(t *testing.T) {
 		{name: "none", file: "clip.ts", clip: join(picture, x264)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n, hook := start(t, t.TempDir(), nil), receive(t)
+			t.Parallel()
+			n, hook := shared.in(t), receive(t)
 			n.post(id(t), upload(t, clip(t, c.file, c.clip...)), hook.URL)
 			if e := hook.next(t, patience); e.Type != "video.processed" {
 				t.Fatalf("told %+v", e)

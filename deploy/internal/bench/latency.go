@@ -143,7 +143,7 @@ type stopwatch struct {
 func (s *stopwatch) measure(ctx context.Context, key string) (id string, watched, told time.Duration, err error) {
 	s.jobs++
 	id = fmt.Sprintf("v%d", s.jobs)
-	url, err := s.fleet.WatchURL(id)
+	url, err := s.fleet.Cloud.WatchURL(id)
 	if err != nil {
 		return id, 0, 0, err
 	}

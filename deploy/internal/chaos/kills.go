@@ -18,11 +18,11 @@ const (
 	openJobs = 4
 )
 
-// clips are small and differ in what may go wrong: length, size, rate, sound.
+// clips are small and differ in what may go wrong: length, size, rate, sound, and whether their pictures are encoded.
 func clips(short bool) []fleet.Clip {
 	all := []fleet.Clip{
 		{Width: 320, Height: 180, Rate: 25, Seconds: 20, Sound: true},
-		{Width: 480, Height: 270, Rate: 30, Seconds: 24},
+		{Width: 480, Height: 270, Rate: 30, Seconds: 24, Bitrate: "300k", Ready: true},
 		{Width: 640, Height: 360, Rate: 24, Seconds: 40, Sound: true},
 		{Width: 640, Height: 360, Rate: 25, Seconds: 60, Sound: true},
 	}

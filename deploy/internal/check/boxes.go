@@ -28,14 +28,36 @@ type track struct {
 	transfer              int                      // transfer characteristics (ITU-T H.273, table 3); 0 where nothing is said
 	width, height         int                      // as shown
 	objectType            byte                     // of AAC
-	channels, sampleRate  int
-	entryRate, entryCount int // what the sample entry says of them
+	channels, sampleRate  int                      // channels are the channel configuration
+	entryRate, entryCount int                      // what the sample entry says of them
+	bytes                 int64                    // of the init segment; 0 without one
 }
 
-// hdr tells whether the picture's transfer characteristics are PQ or HLG (ITU-T H.273, table 3).
-func (t *track) hdr() bool {
+// videoRange is the VIDEO-RANGE that goes with the picture's transfer characteristics (ITU-T H.273, table 3).
+func (t *track) videoRange() string {
 	const pq, hlg = 16, 18
-	return t.transfer == pq || t.transfer == hlg
+	switch t.transfer {
+	case pq:
+		return "PQ"
+	case hlg:
+		return "HLG"
+	}
+	return "SDR"
+}
+
+// heard is how many channels a player makes of the sound, by its channel configuration (ISO/IEC 14496-3, table 1.19); 0 where
+// that does not say it. Parametric stereo makes two of one.
+func (t *track) heard() int {
+	const parametricStereo = 29
+	switch {
+	case t.channels == 1 && t.objectType == parametricStereo:
+		return 2
+	case t.channels <= 6:
+		return t.channels
+	case t.channels == 7:
+		return 8
+	}
+	return 0
 }
 
 // media is one segment.

@@ -3,9 +3,9 @@
 //
 // It knows a video by the URL of its multivariant playlist alone and reads all of it, every byte of every segment, as a
 // player would. It shares no code with what wrote the tree. It reads video on demand with H.264, HEVC, AV1 and AAC in fragmented MP4, and
-// with H.264 and AAC in transport streams, in the clear and encrypted with AES-128, whose keys it fetches as a player does, and
-// subtitles in WebVTT. It does not judge what only people can (how the picture looks) nor which bit rates were chosen (1.25, 6.2, 6.5,
-// 9.10).
+// with H.264 and AAC in transport streams, in the clear and encrypted with AES-128, whose keys it fetches as a player does,
+// subtitles in WebVTT, and image playlists. In a folder like Weir's, it reads the manifest, the MPD and the poster as well, where they
+// are. It does not judge what only people can (how the picture looks) nor which bit rates were chosen (1.25, 6.2, 6.5, 9.10).
 package check
 
 import (
@@ -160,6 +160,11 @@ func (c *checker) name(u *url.URL) string {
 	dir := path.Dir(c.base.Path) + "/"
 	if rest, ok := strings.CutPrefix(u.Path, dir); ok && u.Host == c.base.Host {
 		return rest
+	}
+	if folder, like := strings.CutSuffix(c.base.Path, masterPath); like && u.Host == c.base.Host {
+		if rest, ok := strings.CutPrefix(u.Path, folder+"/"); ok {
+			return "../" + rest
+		}
 	}
 	return u.Host + "/…/" + path.Base(u.Path)
 }

@@ -41,10 +41,21 @@ func TestARightTreeInAllCodecsHasNoFindings(t *testing.T) {
 	}
 }
 
+func TestAPictureThatSaysItsRangeHasNoFindings(t *testing.T) {
+	v := model(t)
+	v.renditions[0] = media(t, "hdr")
+	s := v.write(t)
+	s.dynamic("PQ")
+	report, err := check.Run(t.Context(), serve(t, s).URL+"/t/secret/videos/v/hls/master.m3u8", check.Options{})
+	if err != nil || len(report.Findings) > 0 {
+		t.Errorf("%v, error %v", report.Findings, err)
+	}
+}
+
 // RFC 8216, section 6.3.1: a client ignores tags that it does not know.
 func TestTagsThatNobodyKnowsAreNoFinding(t *testing.T) {
 	s := model(t).write(t)
-	s.edit("master.m3u8", "#EXT-X-STREAM-INF", "#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=12000,RESOLUTION=1280x720,CODECS=\"jpeg\",URI=\"tiles.m3u8\"\n#EXT-X-STREAM-INF")
+	s.edit("master.m3u8", "#EXT-X-STREAM-INF", "#EXT-X-SCENT-STREAM-INF:BANDWIDTH=12000,CODECS=\"rose\",URI=\"scents.m3u8\"\n#EXT-X-STREAM-INF")
 	report, err := check.Run(t.Context(), serve(t, s).URL+"/t/secret/videos/v/hls/master.m3u8", check.Options{})
 	if err != nil || len(report.Findings) > 0 {
 		t.Errorf("%v, error %v", report.Findings, err)
@@ -54,7 +65,7 @@ func TestTagsThatNobodyKnowsAreNoFinding(t *testing.T) {
 // Each of these trees breaks one rule, and it is found under that rule. What else breaks with it may be found as well.
 func TestABrokenRuleIsFoundUnderItsNumber(t *testing.T) {
 	broken := map[string]bool{}
-	for _, m := range slices.Concat(mutations, soundMutations, packagingMutations) {
+	for _, m := range slices.Concat(mutations, soundMutations, packagingMutations, besideMutations) {
 		t.Run(m.rule+" "+m.name, func(t *testing.T) {
 			v := model(t)
 			if m.model != nil {
@@ -281,7 +292,15 @@ var mutations = []mutation{
 	{rule: "9.13", name: "a little less than the peaks", site: func(s site) { s.attribute("master.m3u8", ":BANDWIDTH", 0.95) }},
 	{rule: "9.14", name: "no AVERAGE-BANDWIDTH", site: func(s site) { s.without("master.m3u8", "EXT-X-STREAM-INF", "AVERAGE-BANDWIDTH") }},
 	{rule: "9.15", name: "no FRAME-RATE", site: func(s site) { s.without("master.m3u8", "EXT-X-STREAM-INF", "FRAME-RATE") }},
-	{rule: "9.16", name: "HDR that does not say so", model: func(v *video) { v.renditions[0] = media(v.t, "hdr") }},
+	{rule: "9.16", name: "PQ that does not say so", model: func(v *video) { v.renditions[0] = media(v.t, "hdr") }},
+	{rule: "9.16", name: "PQ that says HLG", model: func(v *video) { v.renditions[0] = media(v.t, "hdr") }, site: func(s site) { s.dynamic("HLG") }},
+	{rule: "9.16", name: "PQ that says SDR", model: func(v *video) { v.renditions[0] = media(v.t, "hdr") }, site: func(s site) { s.dynamic("SDR") }},
+	{rule: "9.16", name: "SDR that says PQ", site: func(s site) { s.dynamic("PQ") }},
+	{rule: "9.16", name: "HEVC in SDR that says HLG", model: (*video).further, site: func(s site) {
+		s.lines("master.m3u8", "STREAM-INF", func(line string) string {
+			return strings.Replace(line, `CODECS="hvc1`, `VIDEO-RANGE=HLG,CODECS="hvc1`, 1)
+		})
+	}},
 	{rule: "10.1", name: "no gzip", site: func(s site) { s.serve("master.m3u8", func(a *answer) { a.plain = true }) }},
 	{rule: "10.4", name: "a playlist as text", site: func(s site) { s.serve("big/playlist.m3u8", func(a *answer) { a.mime = "text/plain" }) }},
 	{rule: "10.4", name: "a segment as bytes", site: func(s site) {
@@ -328,6 +347,9 @@ var mutations = []mutation{
 	{rule: "RFC 4.3.3.1", name: "no target", site: func(s site) { s.drop("big/playlist.m3u8", "TARGETDURATION") }},
 	{rule: "RFC 4.3.3.4", name: "no end", site: func(s site) { s.drop("sound/playlist.m3u8", "ENDLIST") }},
 	{rule: "RFC 4.3.4.1", name: "no NAME", site: func(s site) { s.edit("master.m3u8", `NAME="Default",`, "") }},
+	{rule: "RFC 4.3.4.1", name: "no CHANNELS", site: func(s site) { s.edit("master.m3u8", `CHANNELS="2",`, "") }},
+	{rule: "RFC 4.3.4.1", name: "stereo with the CHANNELS of 5.1", site: func(s site) { s.edit("master.m3u8", `CHANNELS="2"`, `CHANNELS="6"`) }},
+	{rule: "RFC 4.3.4.1", name: "mono with the CHANNELS of stereo", model: func(v *video) { v.renditions[2] = media(v.t, "mono") }},
 	{rule: "RFC 4.3.4.1", name: "a rendition twice", site: func(s site) { s.double("master.m3u8", "TYPE=AUDIO") }},
 	{rule: "RFC 4.3.4.2", name: "other CODECS", site: func(s site) { s.edit("master.m3u8", "avc1.64", "avc1.4d") }},
 	{rule: "RFC 4.3.4.2", name: "CODECS without the sound's", site: func(s site) { s.edit("master.m3u8", ",mp4a.40.2", "") }},
@@ -360,6 +382,12 @@ var mutations = []mutation{
 	{rule: "W start", name: "the reorder delay is left in", model: func(v *video) { v.renditions[0].delay(2000) }},
 	{rule: "W closed", name: "a picture before its IDR picture", model: func(v *video) { v.renditions[0].fragments[2].samples[1].CompositionTimeOffset = -5000 }},
 	{rule: "W closed", name: "a picture after the next IDR picture", model: func(v *video) { v.renditions[0].fragments[2].samples[40].CompositionTimeOffset = 50000 }},
+	{rule: "W iframes", name: "two entries in one", site: func(s site) { s.merge("big/iframes.m3u8") }},
+	{rule: "W iframes", name: "pictures of another rendition, at other times", model: func(v *video) { v.renditions[1].shift(3, 1000) }, site: func(s site) {
+		s.text("big/iframes.m3u8", func(string) string {
+			return strings.NewReplacer("init", "../small/init", "segment", "../small/segment").Replace(string(s.at("small/iframes.m3u8").body))
+		})
+	}},
 	{rule: "W once", name: "a segment twice", site: func(s site) { s.edit("big/playlist.m3u8", "segment_2.m4s", "segment_1.m4s") }},
 	{rule: "W cache", name: "media that is not kept", site: func(s site) { s.serve("big/segment_1.m4s", func(a *answer) { a.cache = "no-store" }) }},
 	{rule: "W cache", name: "a playlist that is kept for ever", site: func(s site) {

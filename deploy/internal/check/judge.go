@@ -3,8 +3,6 @@ package check
 import (
 	"fmt"
 	"math"
-	"net"
-	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -39,6 +37,9 @@ func (c *checker) judge(t *tree) {
 		c.judgeTexts(l)
 	}
 	c.judgeTogether(t)
+	c.judgeImages(t)
+	c.judgeManifest(t)
+	c.judgeMPD(t)
 }
 
 // frame is how long a picture is shown, in seconds: what times are compared by.
@@ -67,6 +68,8 @@ func (c *checker) judgeMedia(name string, r *response) {
 		types = []string{"video/mp2t"}
 	case ".vtt":
 		types = []string{"text/vtt"}
+	case ".jpg", ".jpeg":
+		types = []string{"image/jpeg"}
 	}
 	c.judgeServed(name, r, types...)
 }
@@ -95,12 +98,6 @@ func (c *checker) judgeServed(name string, r *response, types ...string) {
 	} else if !playlist && age < minMediaAge {
 		c.find("W cache", name, "max-age of an hour at least", "%q", control)
 	}
-}
-
-// local tells whether a server is on this machine.
-func local(u *url.URL) bool {
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // judgeList looks at what all media playlists have in common.

@@ -55,8 +55,8 @@ func (t tag) rate() float64 {
 
 // master is a multivariant playlist.
 type master struct {
-	variants, iframes, media []tag
-	independent              bool
+	variants, iframes, images, media []tag
+	independent                      bool
 }
 
 // playlist is a media playlist.
@@ -81,6 +81,7 @@ type item struct {
 	discontinuity  bool
 	key            *key   // nil in the clear
 	sequence       uint64 // media sequence number
+	tiles          tag    // EXT-X-TILES, of images
 }
 
 // masterName is the multivariant playlist in reports.
@@ -105,6 +106,10 @@ func (c *checker) readMaster(r *response) (m master, ok bool) {
 			t := tag{attrs: c.attributes(masterName, value)}
 			t.uri = t.text("URI")
 			m.iframes = append(m.iframes, t)
+		case "#EXT-X-IMAGE-STREAM-INF":
+			t := tag{attrs: c.attributes(masterName, value)}
+			t.uri = t.text("URI")
+			m.images = append(m.images, t)
 		default:
 			if !strings.HasPrefix(line, "#") && next != nil {
 				next.uri = line
@@ -125,12 +130,13 @@ func (c *checker) readPlaylist(name string, r *response) playlist {
 	var p playlist
 	var next item
 	var now *key
+	var tiles tag
 	sequence := uint64(0)
 	end := map[string]int64{} // where the last range of an object ended
 	p.target = -1
 	for _, line := range lines(r.body) {
-		tag, value, _ := strings.Cut(line, ":")
-		switch tag {
+		kind, value, _ := strings.Cut(line, ":")
+		switch kind {
 		case "#EXT-X-VERSION":
 			p.version, _ = strconv.Atoi(value)
 		case "#EXT-X-TARGETDURATION":
@@ -149,6 +155,8 @@ func (c *checker) readPlaylist(name string, r *response) playlist {
 			var known bool
 			now, known = readKey(c.attributes(name, value))
 			p.encrypted = p.encrypted || !known
+		case "#EXT-X-TILES":
+			tiles = tag{attrs: c.attributes(name, value)}
 		case "#EXT-X-MEDIA-SEQUENCE":
 			sequence, _ = strconv.ParseUint(value, 10, 64)
 		case "#EXT-X-MAP":
@@ -175,7 +183,7 @@ func (c *checker) readPlaylist(name string, r *response) playlist {
 			if strings.HasPrefix(line, "#") {
 				continue
 			}
-			next.uri, next.key, next.sequence = line, now, sequence
+			next.uri, next.key, next.sequence, next.tiles = line, now, sequence, tiles
 			sequence++
 			if next.offset < 0 {
 				next.offset = end[line]
@@ -195,11 +203,7 @@ func (c *checker) judgePlaylist(name string, r *response) {
 	c.mu.Unlock()
 	c.judgeServed(name, r, "application/vnd.apple.mpegurl")
 	if !r.gzip {
-		level := Error
-		if local(r.url) {
-			level = Warning // what compresses is not between here and there
-		}
-		c.findAs(level, "10.1", name, "Content-Encoding: gzip", "%q", r.header.Get("Content-Encoding"))
+		c.find("10.1", name, "Content-Encoding: gzip", "%q", r.header.Get("Content-Encoding"))
 	}
 	switch {
 	case bytes.HasPrefix(r.body, []byte("\ufeff")), !utf8.Valid(r.body):

@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"image"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,17 +17,22 @@ type tree struct {
 	// lists are the media playlists of variants, of sound, and of I-frames, by the URIs in the multivariant playlist.
 	video, audio, iframes map[string]*list
 	texts                 map[string]*list // subtitles
+	images                map[string]*list
+	beside                map[string][]byte // other objects in the video's folder, by their paths there; nil of what is not there
+	manifest              *manifest         // nil where there is none
 }
 
 // list is a media playlist and what it leads to.
 type list struct {
 	playlist
 	name     string
-	track    *track   // nil where the init segment cannot be read
-	stream   bool     // its segments are transport streams
-	begin    uint64   // where the video begins, in ticks
-	segments []*media // beside playlist.items; nil where one cannot be read
-	texts    []*text  // the same of subtitles; nil of everything else
+	base     *url.URL       // what its URIs are relative to
+	track    *track         // nil where the init segment cannot be read
+	stream   bool           // its segments are transport streams
+	begin    uint64         // where the video begins, in ticks
+	segments []*media       // beside playlist.items; nil where one cannot be read
+	texts    []*text        // the same of subtitles; nil of everything else
+	sheets   []image.Config // the same of images; zero where one cannot be read
 }
 
 // atOnce is how many objects are fetched side by side.
@@ -34,7 +40,8 @@ const atOnce = 4
 
 // read fetches everything that the multivariant playlist leads to.
 func (c *checker) read(ctx context.Context, t *tree) error {
-	t.video, t.audio, t.iframes, t.texts = map[string]*list{}, map[string]*list{}, map[string]*list{}, map[string]*list{}
+	t.video, t.audio, t.iframes = map[string]*list{}, map[string]*list{}, map[string]*list{}
+	t.texts, t.images = map[string]*list{}, map[string]*list{}
 	add := func(all map[string]*list, uri string, read func(context.Context, string) (*list, error)) error {
 		if uri == "" || all[uri] != nil {
 			return nil
@@ -71,27 +78,41 @@ func (c *checker) read(ctx context.Context, t *tree) error {
 			return err
 		}
 	}
-	return nil
+	for _, v := range t.master.images {
+		if err := add(t.images, v.uri, c.readImages); err != nil {
+			return err
+		}
+	}
+	return c.readBeside(ctx, t)
 }
 
-// fetchList fetches a media playlist, and says where it was. It is nil if it is not there.
-func (c *checker) fetchList(ctx context.Context, uri string) (*list, *url.URL, error) {
+// fetchList fetches a media playlist. It is nil if it is not there.
+func (c *checker) fetchList(ctx context.Context, uri string) (*list, error) {
 	u, err := c.base.Parse(uri)
 	if err != nil {
 		c.find("RFC 4.1", masterName, "a URI", "%q", uri)
-		return nil, nil, nil
+		return nil, nil
 	}
 	l := &list{name: c.name(u)}
 	r, err := c.get(ctx, u, "")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if r.status != http.StatusOK {
 		c.find("RFC 6.2.1", l.name, "status 200", "%d", r.status)
-		return nil, nil, nil
+		return nil, nil
 	}
-	l.playlist = c.readPlaylist(l.name, r)
-	return l, r.url, nil
+	l.base, l.playlist = r.url, c.readPlaylist(l.name, r)
+	return l, nil
+}
+
+// object is what a URI leads to, as reports name it; "" where it is none.
+func (c *checker) object(base *url.URL, uri string) string {
+	u, err := base.Parse(uri)
+	if err != nil {
+		return ""
+	}
+	return c.name(u)
 }
 
 // each does something with the number of each segment of a playlist, some side by side.
@@ -106,7 +127,7 @@ func (l *list) each(ctx context.Context, do func(ctx context.Context, i int) err
 
 // readList fetches a media playlist, its init segment and its segments. It is nil if it is not there.
 func (c *checker) readList(ctx context.Context, uri string) (*list, error) {
-	l, base, err := c.fetchList(ctx, uri)
+	l, err := c.fetchList(ctx, uri)
 	if l == nil {
 		return nil, err
 	}
@@ -120,19 +141,19 @@ func (c *checker) readList(ctx context.Context, uri string) (*list, error) {
 		return l, nil
 	}
 	if l.mapURI != "" {
-		if l.track, err = c.readInit(ctx, base, l.mapURI, l.mapKey); err != nil {
+		if l.track, err = c.readInit(ctx, l.base, l.mapURI, l.mapKey); err != nil {
 			return nil, err
 		}
 	}
 	if err := l.each(ctx, func(ctx context.Context, i int) (err error) {
-		l.segments[i], err = c.readSegment(ctx, base, l.items[i], l.track)
+		l.segments[i], err = c.readSegment(ctx, l.base, l.items[i], l.track)
 		return err
 	}); err != nil {
 		return nil, err
 	}
 	c.enter(l)
 	if l.iframesOnly && len(l.items) > 0 && l.items[0].ranged {
-		return l, c.readRange(ctx, base, l.items[0])
+		return l, c.readRange(ctx, l.base, l.items[0])
 	}
 	return l, nil
 }
@@ -191,6 +212,8 @@ func (c *checker) readInit(ctx context.Context, base *url.URL, uri string, k *ke
 	if err != nil {
 		c.find("ISO 14496-12", c.name(r.url), "an init segment with one track", "%v", err)
 		t = nil
+	} else {
+		t.bytes = int64(len(r.body))
 	}
 	c.inits[key] = t
 	return t, nil

@@ -53,7 +53,7 @@ var Rules = []Rule{
 	{"9.13", Error, "BANDWIDTH is no less than the peaks of picture and sound together"},
 	{"9.14", Error, "a variant has an AVERAGE-BANDWIDTH"},
 	{"9.15", Error, "a variant has a FRAME-RATE"},
-	{"9.16", Error, "a variant has a VIDEO-RANGE, unless it is SDR"},
+	{"9.16", Error, "a variant has the VIDEO-RANGE of its picture, unless that is SDR"},
 	{"10.1", Error, "playlists are served with gzip to those who take it"},
 	{"10.4", Warning, "objects have the recommended media types"},
 
@@ -67,7 +67,7 @@ var Rules = []Rule{
 	{"RFC 4.3.2.4", Error, "the key of encrypted segments can be had, and has 16 bytes"},
 	{"RFC 4.3.3.1", Error, "each EXTINF, rounded, is at most the target duration"},
 	{"RFC 4.3.3.4", Error, "a VOD playlist ends with EXT-X-ENDLIST"},
-	{"RFC 4.3.4.1", Error, "renditions have TYPE, GROUP-ID and NAME, and subtitles a URI; names are unique in a group, at most one is the default"},
+	{"RFC 4.3.4.1", Error, "renditions have TYPE, GROUP-ID and NAME, sound the CHANNELS that it has, and subtitles a URI; names are unique in a group, at most one is the default"},
 	{"RFC 4.3.4.1.1", Warning, "what a player may take by itself differs from all else in its group in LANGUAGE or CHARACTERISTICS"},
 	{"RFC 4.3.4.2.1", Error, "all groups of a type have the same renditions, with the same names, languages and choices"},
 	{"RFC 4.3.4.2", Error, "what is said of a variant is so: CODECS, RESOLUTION, FRAME-RATE, its groups"},
@@ -92,6 +92,10 @@ var Rules = []Rule{
 	{"W key", Error, "keys are kept by no cache, and no two segments have the same key and initialization vector"},
 	{"W cache", Warning, "media may be cached for an hour at least, playlists not for ever"},
 	{"W default", Error, "a group of sound has one that is heard unless another is chosen, and a variant of sound alone holds it"},
+	{"W iframes", Error, "each IDR picture that starts a fragment is in the I-frame playlist beside its rendition's playlist"},
+	{"W images", Error, "the image playlist lasts as long as the video, its tiles lie within its pictures, and pictures are JPEG"},
+	{"W manifest", Error, "the manifest has the renditions of the playlists, with their segments, bytes and durations, and what it names is there"},
+	{"W MPD", Error, "the MPD has the renditions of the playlists, with their segments and durations"},
 	{"W read", Error, "the segments can be looked into"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -101,6 +102,30 @@ func (c *checker) judgeSoundAlone(t *tree, v tag) {
 	}
 	c.judgeSaid(v, l, codecs)
 	c.judgeRates(v, peak, average)
+}
+
+// judgeChannels compares what is said of sounds with how many channels they have (RFC 8216, section 4.3.4.1). One without a URI
+// is in the segments of a variant without a picture.
+func (c *checker) judgeChannels(t *tree) {
+	for _, r := range t.master.media {
+		if r.text("TYPE") != "AUDIO" || r.text("CHANNELS") == "" {
+			continue
+		}
+		uri := r.text("URI")
+		for _, v := range t.master.variants {
+			if uri == "" && v.soundOnly() && v.text("AUDIO") == r.text("GROUP-ID") {
+				uri = v.uri
+			}
+		}
+		l := t.audio[uri]
+		if l == nil || l.track == nil || l.track.heard() == 0 {
+			continue
+		}
+		if said, _, _ := strings.Cut(r.text("CHANNELS"), "/"); said != strconv.Itoa(l.track.heard()) {
+			c.find("RFC 4.3.4.1", r.text("TYPE")+" "+r.text("GROUP-ID"), fmt.Sprintf("CHANNELS=\"%d\" of %q, as %s has", l.track.heard(), r.text("NAME"), l.name),
+				"%q", r.text("CHANNELS"))
+		}
+	}
 }
 
 // judgeSounds compares how long renditions of sound alone are, and where their segments start.

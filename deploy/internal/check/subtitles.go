@@ -29,13 +29,13 @@ type cue struct {
 
 // readTexts fetches a playlist of subtitles and its segments. It is nil if it is not there.
 func (c *checker) readTexts(ctx context.Context, uri string) (*list, error) {
-	l, base, err := c.fetchList(ctx, uri)
+	l, err := c.fetchList(ctx, uri)
 	if l == nil {
 		return nil, err
 	}
 	l.segments, l.texts = make([]*media, len(l.items)), make([]*text, len(l.items))
 	return l, l.each(ctx, func(ctx context.Context, i int) error {
-		r, err := c.readMedia(ctx, base, l.items[i].uri)
+		r, err := c.readMedia(ctx, l.base, l.items[i].uri)
 		if r == nil {
 			return err
 		}

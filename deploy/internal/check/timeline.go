@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"path"
 )
 
 // judgeTimeline holds the times in the segments to each other and to the playlist.
@@ -103,6 +104,43 @@ func (c *checker) judgeIFrames(l *list, t *tree) {
 	for i := range starts[:max(len(starts)-1, 0)] {
 		if want := starts[i+1] - starts[i]; math.Abs(l.items[i].duration-want) > t.frame() {
 			c.find("8.1", l.name, fmt.Sprintf("I-frame %d with %.3f s, until the next", i, want), "%.3f s", l.items[i].duration)
+		}
+	}
+	c.judgeKeyFrames(l, starts, t)
+}
+
+// judgeKeyFrames compares the times of an I-frame playlist with those of the IDR pictures that start fragments of the rendition in the
+// same folder; no range of bytes holds a fragment's header and another picture alone. Of several renditions, nobody can tell which it is.
+func (c *checker) judgeKeyFrames(l *list, starts []float64, t *tree) {
+	var of *list
+	for _, v := range whole(t.video) {
+		if path.Dir(v.name) != path.Dir(l.name) {
+			continue
+		}
+		if of != nil {
+			return
+		}
+		of = v
+	}
+	if of == nil {
+		return
+	}
+	var want []float64
+	for _, m := range of.segments {
+		for _, f := range m.fragments {
+			if f.samples[0].idr {
+				want = append(want, of.seconds(f.time))
+			}
+		}
+	}
+	if len(starts) != len(want) {
+		c.find("W iframes", l.name, fmt.Sprintf("%d pictures, as many as start fragments of %s", len(want), of.name), "%d", len(starts))
+		return
+	}
+	for i, at := range starts {
+		if math.Abs(at-want[i]) > t.frame()/2 {
+			c.find("W iframes", l.name, fmt.Sprintf("I-frame %d at %.3f s, as in %s", i, want[i], of.name), "%.3f s", at)
+			return
 		}
 	}
 }

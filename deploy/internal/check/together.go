@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -34,11 +35,7 @@ func (c *checker) judgeMaster(t *tree) {
 		c.wantAttributes(v, v.uri, map[string]string{"CODECS": "9.3", "RESOLUTION": "9.4", "BANDWIDTH": "RFC 4.3.4.2", "URI": "RFC 4.3.4.2"})
 	}
 	if len(m.iframes) == 0 && len(shapes) > 0 {
-		level := levels["6.1"]
-		if t.encrypted() {
-			level = Warning // ranges of what is encrypted as a whole cannot be decrypted
-		}
-		c.findAs(level, "6.1", masterName, "EXT-X-I-FRAME-STREAM-INF", "none")
+		c.find("6.1", masterName, "EXT-X-I-FRAME-STREAM-INF", "none")
 	}
 	for _, v := range m.variants {
 		if r := v.text("RESOLUTION"); len(m.iframes) > 0 && r != "" && !slices.ContainsFunc(m.iframes, func(i tag) bool { return i.text("RESOLUTION") == r }) {
@@ -58,16 +55,6 @@ func (c *checker) judgeMaster(t *tree) {
 	c.judgeGroups(m)
 	c.judgeChoices(m)
 	c.judgeSubtitles(m)
-}
-
-// encrypted tells whether segments are.
-func (t *tree) encrypted() bool {
-	for _, l := range t.video {
-		if slices.ContainsFunc(l.items, func(i item) bool { return i.key != nil }) {
-			return true
-		}
-	}
-	return false
 }
 
 func (c *checker) wantAttributes(t tag, where string, rules map[string]string) {
@@ -110,6 +97,11 @@ func (c *checker) judgeGroups(m master) {
 	for _, r := range m.media {
 		where := r.text("TYPE") + " " + r.text("GROUP-ID")
 		c.wantAttributes(r, where, map[string]string{"TYPE": "RFC 4.3.4.1", "GROUP-ID": "RFC 4.3.4.1", "NAME": "RFC 4.3.4.1"})
+		if r.text("TYPE") == "AUDIO" {
+			if r.text("CHANNELS") == "" { // which SHOULD be said
+				c.findAs(Warning, "RFC 4.3.4.1", where, "CHANNELS", "none")
+			}
+		}
 		if r.text("TYPE") != "VIDEO" && r.text("LANGUAGE") == "" {
 			c.find("8.10", where, "LANGUAGE", "none")
 		}
@@ -170,12 +162,16 @@ func (c *checker) judgeTogether(t *tree) {
 			c.judgeRate("1.26", v.uri, "AVERAGE-BANDWIDTH", said, average)
 		}
 	}
+	c.judgeChannels(t)
 	c.judgeTargets(t)
 	c.judgeLengths(t)
 }
 
 func (c *checker) judgeVariant(t *tree, v tag, l *list) {
-	codecs := []string{l.track.codecs}
+	if said, want := cmp.Or(v.text("VIDEO-RANGE"), "SDR"), l.track.videoRange(); said != want {
+		c.find("9.16", v.uri, fmt.Sprintf("VIDEO-RANGE=%s, for transfer characteristics %d", want, l.track.transfer), "%q", v.text("VIDEO-RANGE"))
+	}
+	codecs, read := []string{l.track.codecs}, !slices.Contains(l.segments, nil)
 	peak, average := l.bandwidth()
 	var soundPeak, soundAverage float64
 	sound := t.sound(v)
@@ -183,7 +179,7 @@ func (c *checker) judgeVariant(t *tree, v tag, l *list) {
 		if a.track == nil {
 			return
 		}
-		codecs = append(codecs, a.track.codecs)
+		codecs, read = append(codecs, a.track.codecs), read && !slices.Contains(a.segments, nil)
 		p, m := a.bandwidth()
 		soundPeak, soundAverage = max(soundPeak, p), max(soundAverage, m)
 	}
@@ -198,11 +194,11 @@ func (c *checker) judgeVariant(t *tree, v tag, l *list) {
 	}
 	peak, average = peak+soundPeak+textPeak, average+soundAverage+textAverage
 	c.judgeSaid(v, l, codecs)
+	if !read {
+		return // what is missing was found, and nothing can be measured
+	}
 	if said, _ := l.rate(); math.Abs(v.number("FRAME-RATE")-said) > 0.002 {
 		c.find("RFC 4.3.4.2", v.uri, fmt.Sprintf("FRAME-RATE=%.3f, as the samples last", said), "%.3f", v.number("FRAME-RATE"))
-	}
-	if l.track.hdr() && v.text("VIDEO-RANGE") == "" {
-		c.find("9.16", v.uri, "a VIDEO-RANGE", "none, with transfer characteristics %d", l.track.transfer)
 	}
 	c.judgeRates(v, peak, average)
 }
@@ -306,16 +302,7 @@ const soundSlack = 0.040
 
 // judgeLengths compares how long the renditions are, where their segments start, and how many pictures they have.
 func (c *checker) judgeLengths(t *tree) {
-	readable := func(lists map[string]*list) []*list {
-		var all []*list
-		for _, uri := range slices.Sorted(maps.Keys(lists)) {
-			if l := lists[uri]; l.track != nil && len(l.items) > 0 && !slices.Contains(l.segments, nil) {
-				all = append(all, l)
-			}
-		}
-		return all
-	}
-	video, audio, iframes := readable(t.video), readable(t.audio), readable(t.iframes)
+	video, audio, iframes := whole(t.video), whole(t.audio), whole(t.iframes)
 	if len(video) == 0 {
 		c.judgeSounds(audio)
 		return
@@ -346,6 +333,17 @@ func (c *checker) judgeLengths(t *tree) {
 		}
 	}
 	c.judgeTextLengths(t, first)
+}
+
+// whole are the playlists of which all could be read.
+func whole(lists map[string]*list) []*list {
+	var all []*list
+	for _, uri := range slices.Sorted(maps.Keys(lists)) {
+		if l := lists[uri]; l.track != nil && len(l.items) > 0 && !slices.Contains(l.segments, nil) {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 // length is how long the samples of a rendition last, in seconds.

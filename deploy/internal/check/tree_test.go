@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -497,11 +498,14 @@ func serve(t *testing.T, s site) *httptest.Server {
 	return server
 }
 
-func (s site) serve(name string, change func(a *answer)) { change(s["videos/v/hls/"+name]) }
+// at is an object by its path relative to the multivariant playlist.
+func (s site) at(name string) *answer { return s[path.Join("videos/v/hls", name)] }
+
+func (s site) serve(name string, change func(a *answer)) { change(s.at(name)) }
 
 // text changes a playlist; a change that changes nothing is a mistake of the test.
 func (s site) text(name string, change func(text string) string) {
-	a := s["videos/v/hls/"+name]
+	a := s.at(name)
 	after := change(string(a.body))
 	if after == string(a.body) {
 		panic("nothing was changed in\n" + after)
@@ -535,6 +539,15 @@ func (s site) double(name, mark string) {
 	s.lines(name, mark, func(line string) string { return line + line })
 }
 
+// merge makes one entry of the second and the third of a playlist, which lasts as long as both.
+func (s site) merge(name string) {
+	s.text(name, func(text string) string {
+		parts := strings.Split(text, "#EXTINF:") // the first is what comes before them
+		parts[2] = strings.Replace(parts[2], "2.000000", "4.000000", 1)
+		return strings.Join(slices.Delete(parts, 3, 4), "#EXTINF:")
+	})
+}
+
 // dropLast drops the last entry of a playlist.
 func (s site) dropLast(name string) {
 	s.text(name, func(text string) string { return text[:strings.LastIndex(text, "#EXTINF")] + "#EXT-X-ENDLIST\n" })
@@ -556,6 +569,11 @@ func (s site) without(name, tag, attribute string) {
 		}
 		return head + ":" + strings.TrimPrefix(list[:at]+rest[end:], ",") + "\n"
 	})
+}
+
+// dynamic gives the first variant a dynamic range.
+func (s site) dynamic(value string) {
+	s.edit("master.m3u8", "FRAME-RATE=25.000", "FRAME-RATE=25.000,VIDEO-RANGE="+value)
 }
 
 // attribute multiplies a number after a mark and "=", the first time that it is there.

@@ -1,15 +1,11 @@
 package e2e_test
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 
 	"weir/deploy/internal/sample"
 	"weir/deploy/internal/stack"
@@ -57,24 +53,11 @@ func TestBadInput(t *testing.T) {
 // fetchMaster asks the Worker with a good token, which the API would not have given.
 func fetchMaster(t *testing.T, id string) int {
 	t.Helper()
-	var key struct{ Kid, K string }
-	if err := json.Unmarshal([]byte(theWorld.weir.Cloud.TokenKey), &key); err != nil {
-		t.Fatal(err)
-	}
-	secret, err := base64.RawURLEncoding.DecodeString(key.K)
+	url, err := theWorld.weir.Cloud.WatchURL(id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": "videos/" + id, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
-	})
-	token.Header["kid"] = key.Kid
-	signed, err := token.SignedString(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
-		theWorld.weir.Cloud.URL+"/t/"+signed+"/videos/"+id+"/hls/master.m3u8", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"weir/deploy/internal/check"
 	"weir/deploy/internal/chromium"
 	"weir/deploy/internal/hook"
 	"weir/deploy/internal/player"
@@ -144,29 +143,11 @@ func (w world) transcode(t *testing.T, id, file string) hook.Delivery {
 	}
 	t.Logf("%s: %s after %v", id, news.Event.Status, time.Since(begin).Round(10*time.Millisecond))
 	if news.Event.Status == "processed" {
-		w.hold(t, id)
-	}
-	return news
-}
-
-// hold reads all of a video that is complete, and holds it to Apple's rules and to RFC 8216.
-func (w world) hold(t *testing.T, id string) {
-	t.Helper()
-	p, err := w.weir.Playback(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	report, err := check.Run(t.Context(), p.URLs.HLS, check.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range report.Findings {
-		if f.Level == check.Error {
-			t.Errorf("%s: %s", id, f)
-		} else {
-			t.Logf("%s: %s", id, f)
+		if err := w.weir.Cloud.Check(ctx, id); err != nil {
+			t.Error(err)
 		}
 	}
+	return news
 }
 
 // logBuffer keeps the end of what the parts log.

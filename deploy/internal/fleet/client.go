@@ -3,7 +3,6 @@ package fleet
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,17 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"weir/deploy/internal/stack"
 )
 
-const (
-	// callTimeout is for one answer of the API on a machine that has better things to do.
-	callTimeout = 2 * time.Minute
-	// tokenTTL outlasts every run.
-	tokenTTL = 12 * time.Hour
-)
+// callTimeout is for one answer of the API on a machine that has better things to do.
+const callTimeout = 2 * time.Minute
 
 // Client calls a transcoder's API.
 type Client struct {
@@ -110,32 +103,7 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, ans
 	return nil
 }
 
-// WatchURL returns the URL of a video's master playlist with a token in it. The API hands one out only when there is
-// something to watch; whoever measures when that is must ask before.
-func (f *Fleet) WatchURL(videoID string) (string, error) {
-	var key struct {
-		Kid string `json:"kid"`
-		K   string `json:"k"`
-	}
-	if err := json.Unmarshal([]byte(f.Cloud.TokenKey), &key); err != nil {
-		return "", fmt.Errorf("read the token key: %w", err)
-	}
-	secret, err := base64.RawURLEncoding.DecodeString(key.K)
-	if err != nil {
-		return "", fmt.Errorf("read the token key: %w", err)
-	}
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
-		Subject: "videos/" + videoID, ExpiresAt: jwt.NewNumericDate(time.Now().Add(tokenTTL)),
-	})
-	token.Header["kid"] = key.Kid
-	signed, err := token.SignedString(secret)
-	if err != nil {
-		return "", fmt.Errorf("sign a token: %w", err)
-	}
-	return f.Cloud.URL + "/t/" + signed + "/videos/" + videoID + "/hls/master.m3u8", nil
-}
-
-// Watchable tells whether the master playlist at a URL of [Fleet.WatchURL] is there yet.
+// Watchable tells whether the master playlist at a URL of [local.Cloud.WatchURL] is there yet.
 func Watchable(ctx context.Context, url string) (bool, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

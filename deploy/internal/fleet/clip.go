@@ -16,6 +16,7 @@ type Clip struct {
 	Seconds             int
 	Bitrate             string // of the picture, such as 4M; "" is whatever is quickest
 	Sound               bool
+	Ready               bool // what a top rung of its size and bit rate would be: it is published as it is
 	// Loop is how many seconds are encoded; the rest repeats them. 0 encodes all.
 	Loop int
 }
@@ -48,7 +49,12 @@ func (c Clip) encode(ctx context.Context, path string, seconds int) error {
 	if c.Sound {
 		args = append(args, "-f", "lavfi", "-i", "sine=r=48000:d="+length, "-c:a", "aac", "-b:a", "128k", "-ac", "2")
 	}
-	args = append(args, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", strconv.Itoa(4*c.Rate))
+	gop := 4 * c.Rate
+	if c.Ready {
+		gop = 2 * c.Rate
+		args = append(args, "-sc_threshold", "0", "-flags", "+cgop", "-color_range", "tv", "-colorspace", "bt709")
+	}
+	args = append(args, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", strconv.Itoa(gop))
 	if c.Bitrate != "" {
 		args = append(args, "-b:v", c.Bitrate, "-maxrate", c.Bitrate, "-bufsize", c.Bitrate)
 	}

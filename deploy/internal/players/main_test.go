@@ -2,8 +2,6 @@ package players_test
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,8 +10,6 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 
 	"weir/deploy/internal/chromium"
 	"weir/deploy/internal/sample"
@@ -98,11 +94,7 @@ func transcode(ctx context.Context, file string) error {
 	if _, err := theWorld.weir.Submit(ctx, videoID, key); err != nil {
 		return err
 	}
-	news, err := theWorld.weir.Hooks.End(ctx, videoID)
-	if err == nil && news.Event.Status != "processed" {
-		err = fmt.Errorf("webhook %s", news.Body)
-	}
-	return err
+	return theWorld.weir.Processed(ctx, videoID)
 }
 
 // mint signs a token for the clip that lives so long.
@@ -111,19 +103,9 @@ func mint(t *testing.T, life time.Duration) string { return mintFor(t, videoID, 
 // mintFor signs one for a video.
 func mintFor(t *testing.T, id string, life time.Duration) string {
 	t.Helper()
-	var jwk struct{ Kid, K string }
-	if err := json.Unmarshal([]byte(theWorld.weir.Cloud.TokenKey), &jwk); err != nil {
-		t.Fatal(err)
-	}
-	secret, err := base64.RawURLEncoding.DecodeString(jwk.K)
+	token, err := theWorld.weir.Cloud.Token(id, life)
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "videos/" + id, "exp": time.Now().Add(life).Unix()})
-	token.Header["kid"] = jwk.Kid
-	compact, err := token.SignedString(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return compact
+	return token
 }

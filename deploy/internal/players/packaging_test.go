@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"path"
 	"slices"
@@ -44,12 +43,8 @@ var repackage = sync.OnceValue(func() error {
 			return err
 		}
 		response.Body.Close()
-		news, err := theWorld.weir.Hooks.End(ctx, id)
-		if err == nil && news.Event.Status != "processed" {
-			err = fmt.Errorf("webhook %s", news.Body)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", id, err)
+		if err := theWorld.weir.Processed(ctx, id); err != nil {
+			return err
 		}
 	}
 	return nil

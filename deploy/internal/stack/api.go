@@ -102,6 +102,19 @@ func (s *Stack) Playback(ctx context.Context, videoID string) (Playback, error) 
 	return p, nil
 }
 
+// Processed waits until a backend is told of a video's end. It is an error if it failed, or if what was published of it breaks a rule
+// of HLS.
+func (s *Stack) Processed(ctx context.Context, videoID string) error {
+	news, err := s.Hooks.End(ctx, videoID)
+	if err != nil {
+		return err
+	}
+	if news.Event.Status != "processed" {
+		return fmt.Errorf("the webhook of %s: %s", videoID, news.Body)
+	}
+	return s.Cloud.Check(ctx, videoID)
+}
+
 func (s *Stack) call(ctx context.Context, method, path string, body []byte, want int, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -150,11 +150,10 @@ func (c *Catalog) Update(ctx context.Context, t job.Ticket, change func(*job.Job
 	}
 }
 
-// Restart has the work of a ticket's job done once more, under a new run in which all pictures are encoded. To its backend it is the
-// same job.
+// Restart has the work of a ticket's job done once more; see [job.Job.Restart].
 func (c *Catalog) Restart(ctx context.Context, t job.Ticket) (job.Job, error) {
 	run := newRun()
-	return c.Update(ctx, t, func(j *job.Job) { j.Run, j.Encode = run, true })
+	return c.Update(ctx, t, func(j *job.Job) { j.Restart(run) })
 }
 
 func newRun() string { return strings.ToLower(rand.Text()[:12]) }

@@ -11,6 +11,7 @@ import (
 // Pictures is a track of H.264 that no encoder writes: it is there already.
 type Pictures struct {
 	Config        avc.DecConfRec // with the parameter sets
+	Color         *mp4.ColrBox   // nil where the parameter sets alone speak of colours
 	Width, Height int
 	Timescale     uint32 // ticks per second
 }
@@ -36,6 +37,9 @@ func NewPictureWriter(p Pictures, cut Cut, sink Sink) (*PictureWriter, error) {
 	trak.Tkhd.Width, trak.Tkhd.Height = mp4.Fixed32(p.Width<<16), mp4.Fixed32(p.Height<<16)
 	entry := mp4.CreateVisualSampleEntryBox("avc1", uint16(p.Width), uint16(p.Height), &mp4.AvcCBox{DecConfRec: p.Config})
 	entry.CompressorName = ""
+	if p.Color != nil {
+		entry.AddChild(p.Color)
+	}
 	trak.Mdia.Minf.Stbl.Stsd.AddChild(entry)
 	header, err := newInit(init.Moov)
 	if err != nil {

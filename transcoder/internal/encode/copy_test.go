@@ -81,6 +81,7 @@ func TestTheTopRungIsTheSourceItself(t *testing.T) {
 		{"MOV, another size, several slices, Main", "a.mov", ready + " -s 480x270 -profile:v main -slices 4"},
 		{"more key pictures than are wanted", "a.mp4", ready + " -g 10 -keyint_min 10"},
 		{"another clock, which starts late", "a.mp4", ready + " -video_track_timescale 90000 -output_ts_offset 2"},
+		{"colours that the file alone speaks of", "a.mp4", ready + " -x264-params colorprim=undef:transfer=undef:colormatrix=undef"},
 		{"offsets of 64 bits", "a.mp4", ready + " -shortest"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -91,8 +92,8 @@ func TestTheTopRungIsTheSourceItself(t *testing.T) {
 			if c.name == "offsets of 64 bits" {
 				file = wide(t, file)
 			}
-			if err := remux.Fit(file, p); err != nil {
-				t.Fatal(err)
+			if err := remux.Fit(file, p); err != nil || !p.Copyable() {
+				t.Fatalf("the plan is copyable: %v; %v", p.Copyable(), err)
 			}
 			p = p.Copy()
 			s := copied(t, p, file, e)
@@ -129,10 +130,31 @@ func TestTheTopRungIsTheSourceItself(t *testing.T) {
 			if len(want) != 325 || !slices.Equal(got, want) {
 				t.Errorf("%d pictures are copied as %d, or as others", len(want), len(got))
 			}
-			checkTags(t, s.inits[top][0].Data)
+			checkColor(t, s.inits[top][0].Data)
+			if !strings.Contains(c.args, "colormatrix=undef") {
+				checkTags(t, s.inits[top][0].Data)
+			}
 			checkClock(t, top, whole, media.Rate{Num: 25, Den: 1})
 		})
 	}
+}
+
+// checkColor looks for what the file said of the colours.
+func checkColor(t *testing.T, init []byte) {
+	t.Helper()
+	f, err := mp4.DecodeFile(bytes.NewReader(init))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range f.Init.Moov.Trak.Mdia.Minf.Stbl.Stsd.AvcX.Children {
+		if c, ok := b.(*mp4.ColrBox); ok {
+			if c.ColorType != "nclx" || c.ColorPrimaries != 1 || c.TransferCharacteristics != 1 || c.MatrixCoefficients != 1 || c.FullRangeFlag {
+				t.Errorf("the colours are %+v", c)
+			}
+			return
+		}
+	}
+	t.Error("the file said what its colours are, and the init segment does not")
 }
 
 // pictures are the hashes in a list of FFmpeg's.
@@ -153,30 +175,30 @@ func TestWhatIsNotReadyIsEncoded(t *testing.T) {
 		name, file, args, rungs string
 		edit                    func(*testing.T, []byte) []byte
 		change                  func(*plan.Plan)
-		because                 string
+		because                 string // "" where the plan tells already
 	}{
 		{name: "open GOPs", args: ready + " -x264-params open-gop=1:bframes=3", because: "open"},
 		{name: "key pictures elsewhere", args: ready + " -g 60 -keyint_min 60", because: "no key picture at frame 50"},
 		{name: "one key picture", args: ready + " -g 1000", because: "no key picture at frame 50"},
 		{name: "more bits than the rung has", args: ready + " -crf 5", rungs: "360:300k:128k,90:100k:128k", because: "more than 300000 bits per second"},
-		{name: "larger than the top rung", args: ready, rungs: "180:2000k:128k,90:300k:128k", because: "640x360 and not 320x180"},
+		{name: "larger than the top rung", args: ready, rungs: "180:2000k:128k,90:300k:128k"},
 		{name: "a picture that is missing", args: ready + " -vf select='not(eq(n,30))' -fps_mode passthrough -bf 0", because: "not on the grid"},
 		{name: "the sound first", args: "-vf setpts=PTS+0.5/TB " + ready + " -fps_mode passthrough", because: "do not fill"},
 		{name: "sound that goes on", args: "-vf trim=end_frame=275 " + ready, because: "do not fill"},
-		{name: "BT.601", args: strings.ReplaceAll(ready, "bt709", "smpte170m"), because: "not stored"},
-		{name: "full range", args: ready + " -color_range pc", because: "not stored"},
-		{name: "4:4:4", args: ready + " -pix_fmt yuv444p", because: "not stored"},
-		{name: "10 bits", args: ready + " -pix_fmt yuv420p10le", because: "not stored"},
-		{name: "interlaced", args: ready + " -flags +ildct+ilme+cgop", because: "not stored"},
-		{name: "pixels that are not square", args: ready + " -vf setsar=4/3", because: "not stored"},
-		{name: "turned", args: ready, edit: matrix(-1, 0, 0, -1), because: "not stored"},
-		{name: "HEVC", args: strings.ReplaceAll(ready, "libx264", "libx265 -x265-params log-level=none"), because: "not stored"},
-		{name: "Matroska", file: "a.mkv", args: ready, because: "not stored"},
-		{name: "fragments", args: ready + " -movflags frag_keyframe+empty_moov", because: ""},
-		{name: "no rung below it", args: ready, rungs: "360:2000k:128k", because: "no rung below it"},
+		{name: "BT.601", args: strings.ReplaceAll(ready, "bt709", "smpte170m")},
+		{name: "full range", args: ready + " -color_range pc"},
+		{name: "4:4:4", args: ready + " -pix_fmt yuv444p"},
+		{name: "10 bits", args: ready + " -pix_fmt yuv420p10le"},
+		{name: "interlaced", args: ready + " -flags +ildct+ilme+cgop"},
+		{name: "pixels that are not square", args: ready + " -vf setsar=4/3"},
+		{name: "turned", args: ready, edit: matrix(-1, 0, 0, -1)},
+		{name: "HEVC", args: strings.ReplaceAll(ready, "libx264", "libx265 -x265-params log-level=none")},
+		{name: "Matroska", file: "a.mkv", args: ready},
+		{name: "fragments", args: ready + " -movflags frag_keyframe+empty_moov", because: "no MP4 with one track"},
+		{name: "no rung below it", args: ready, rungs: "360:2000k:128k"},
 		{name: "no rung below it but in another codec", args: ready, rungs: "360:2000k:128k",
-			change: func(p *plan.Plan) { *p = p.In(job.Codecs{job.H264, job.HEVC}) }, because: "no rung below it"},
-		{name: "transport streams", args: ready, change: func(p *plan.Plan) { p.SegmentFormat = job.TS }, because: "transport streams"},
+			change: func(p *plan.Plan) { *p = p.In(job.Codecs{job.H264, job.HEVC}) }},
+		{name: "transport streams", args: ready, change: func(p *plan.Plan) { p.SegmentFormat = job.TS }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -187,6 +209,12 @@ func TestWhatIsNotReadyIsEncoded(t *testing.T) {
 			p, file, _ := plain(t, c.file, c.args, c.rungs, c.edit)
 			if c.change != nil {
 				c.change(&p)
+			}
+			if p.Copyable() != (c.because != "") {
+				t.Fatalf("the plan is copyable: %v", p.Copyable())
+			}
+			if c.because == "" {
+				return
 			}
 			if err := remux.Fit(file, p); err == nil || !strings.Contains(err.Error(), c.because) {
 				t.Errorf("want an error with %q: %v", c.because, err)

@@ -282,23 +282,22 @@ func judge(ctx context.Context, t *testing.T, tools ffmpeg.Tools, u upload, ladd
 	p := plan.Make("key", "etag", u.Size(), s, ladder)
 	e := encode.Encoder{Tools: tools, Preset: "ultrafast"}
 	chunks := p.Chunks[:min(len(p.Chunks), maxDamagedChunks)]
-	if remux.Fit(u, p) == nil {
+	if p.Copyable() && remux.Fit(u, p) == nil {
 		verdict, err := playCopied(ctx, t, e, p.Copy(), chunks, u)
 		if verdict != restarted {
 			return verdict, err
 		}
 	}
 	r := &reel{files: map[string][]byte{}}
-	frames := 0
 	for _, c := range chunks {
 		if err := e.Picture(ctx, p, c, u.url, r, nil); err != nil {
 			return code(err)
 		}
-		frames += int(c.End - c.First)
-		v := p.Video[0]
 		// The chunk is decoded by itself, as a player does that begins with it.
-		if n := r.play(t, v.Name, "-f", "rawvideo", "-pix_fmt", "gray"); n != int(c.End-c.First)*v.Width*v.Height {
-			return "", fmt.Errorf("chunk %d of %d frames of %dx%d plays as %d bytes", c.Number, c.End-c.First, v.Width, v.Height, n)
+		for _, v := range p.Video {
+			if n := r.play(t, v.Name, "-f", "rawvideo", "-pix_fmt", "gray"); n != int(c.End-c.First)*v.Width*v.Height {
+				return "", fmt.Errorf("chunk %d of %d frames of %dx%d plays as %d bytes", c.Number, c.End-c.First, v.Width, v.Height, n)
+			}
 		}
 	}
 	if len(p.Audio) > 0 && len(chunks) == len(p.Chunks) {
@@ -306,8 +305,10 @@ func judge(ctx context.Context, t *testing.T, tools ffmpeg.Tools, u upload, ladd
 			return code(err)
 		}
 		want := int(p.Duration()*48000) * 2 // of 16 bits, mono
-		if n := r.play(t, p.Audio[0].Name, "-f", "s16le", "-ac", "1", "-ar", "48000"); n < want-1<<14 || n > want+1<<14 {
-			return "", fmt.Errorf("%.2f s of sound play as %d bytes, want about %d", p.Duration(), n, want)
+		for _, a := range p.Audio {
+			if n := r.play(t, a.Name, "-f", "s16le", "-ac", "1", "-ar", "48000"); n < want-1<<14 || n > want+1<<14 {
+				return "", fmt.Errorf("%s: %.2f s of sound play as %d bytes, want about %d", a.Name, p.Duration(), n, want)
+			}
 		}
 	}
 	return "playable", nil

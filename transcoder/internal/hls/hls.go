@@ -6,6 +6,7 @@
 package hls
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -150,7 +151,27 @@ func Master(p plan.Plan, out media.Output, playlist, iframes string, kind Kind) 
 	for _, v := range slices.Concat(startFirst(variants[:common]), variants[common:], trick) {
 		master.Append(v.URI, nil, v.VariantParams)
 	}
-	return master.Encode().Bytes(), nil
+	return defaultsFirst(master.Encode().Bytes()), nil
+}
+
+// defaultsFirst puts the renditions that are played unless another one is chosen before the others, which are in the order of their
+// names: Shaka Player, for one, begins with the first, whatever is said of it.
+func defaultsFirst(master []byte) []byte {
+	lines := bytes.SplitAfter(master, []byte("\n"))
+	media := func(line []byte) bool { return bytes.HasPrefix(line, []byte("#EXT-X-MEDIA:")) }
+	first := max(slices.IndexFunc(lines, media), 0)
+	end := first
+	for end < len(lines) && media(lines[end]) {
+		end++
+	}
+	rank := func(line []byte) int {
+		if bytes.Contains(line, []byte(",DEFAULT=YES")) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(lines[first:end], func(a, b []byte) int { return rank(a) - rank(b) })
+	return bytes.Join(lines, nil)
 }
 
 // startFirst puts the variant with which a player is to begin before the others.

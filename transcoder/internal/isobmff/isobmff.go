@@ -41,14 +41,15 @@ func Read(r io.ReaderAt, at, limit int64) (b Box, ok bool, err error) {
 	return Box{string(header[4:8]), at + head, at + size}, true, nil
 }
 
-// Each calls visit with the boxes in a part of a file, each no longer than that part, as far as they make sense.
+// Each calls visit with the boxes in a part of a file, as far as they make sense. One that is longer than the part ends with it; one
+// whose header does not fit is none.
 func Each(r io.ReaderAt, from, to int64, visit func(Box) error) error {
 	for range maxBoxes {
 		if from >= to {
 			return nil
 		}
 		b, ok, err := Read(r, from, to)
-		if err != nil || !ok {
+		if err != nil || !ok || b.From > to {
 			return err
 		}
 		from = b.To

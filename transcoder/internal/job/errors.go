@@ -24,9 +24,6 @@ const (
 	EncodingFailed    Code = "encoding_failed"    // the encoder failed on it again and again
 	CodecUnavailable  Code = "codec_unavailable"  // the transcoder has no encoder for a codec that was asked for
 	Internal          Code = "internal"           // Weir failed on it for hours
-
-	// Uncopyable ends no job: its pictures are encoded where they were to be published as they are.
-	Uncopyable Code = "uncopyable"
 )
 
 // Failure is the permanent kind of error: trying again cannot help until somebody changes something. Message is a

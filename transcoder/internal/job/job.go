@@ -32,7 +32,7 @@ type Job struct {
 	// Run names this walk of the line. A job that is posted again after it ended gets a new one, so that nothing left over
 	// from the old walk, in the bucket or on another node, can be taken for part of the new one.
 	Run string `json:"run"`
-	// Version counts the runs of a video from 1. Each version has media playlists of its own.
+	// Version counts from 1 what was to be published of a video. Each version has media playlists of its own.
 	Version int `json:"version"`
 	// Published is the version that the master playlist leads to; 0 while there is none. While a video is encoded
 	// anew to replace what is there, that is the version before.
@@ -76,7 +76,7 @@ func (t Ticket) String() string { return t.VideoID + "." + t.Run }
 type Result struct {
 	Duration   float64     `json:"duration_s"`
 	Segments   int         `json:"segments"` // of all renditions
-	Bytes      int64       `json:"bytes"`    // of all segments and init segments
+	Bytes      int64       `json:"bytes"`    // of all media: segments, init segments, and key frames with objects of their own
 	Renditions []Rendition `json:"renditions"`
 	// Manifest is the key of manifest.json, which says where all of it is.
 	Manifest string `json:"manifest,omitempty"`
@@ -102,15 +102,12 @@ func (j Job) Watchable() bool { return j.Published > 0 }
 // Replaces tells whether the run is to take the place of a version that is watched meanwhile.
 func (j Job) Replaces() bool { return j.Published > 0 && j.Published < j.Version }
 
-// Whole tells whether the version that can be watched is there in whole. Before that it has no MPD.
-func (j Job) Whole() bool { return j.State == Processed || j.Replaces() }
-
-// HasMPD tells whether the version that can be watched has an MPD.
+// HasMPD tells whether the version that can be watched has an MPD. It has none before it is there in whole.
 func (j Job) HasMPD() bool {
 	if j.Replaces() {
 		return !j.NoMPD
 	}
-	return j.Whole() && j.MPD()
+	return j.State == Processed && j.MPD()
 }
 
 // Closed tells whether nothing is left to do: the job has ended, its remains are swept, and the backend was told.
@@ -121,6 +118,19 @@ func (j Job) Closed() bool {
 		}
 	}
 	return j.State.Ended() && j.SweepAt.IsZero()
+}
+
+// Restart has the work done once more, under a new run in which all pictures are encoded. To the backend it is the same job. What
+// can be watched of it already stays until all of the new run is there, as a version of its own. An ended job stays as it is.
+func (j *Job) Restart(run string) {
+	if j.State.Ended() {
+		return
+	}
+	if j.State == Playable {
+		j.Version++
+		j.NoMPD = true
+	}
+	j.Run, j.Encode = run, true
 }
 
 // Begin moves a queued job to processing.
@@ -165,12 +175,12 @@ func (j *Job) Finish(r Result, now time.Time) {
 	j.tell(now)
 }
 
-// Fail ends the job badly. An ended job stays as it is. The version that was to be replaced stays published.
+// Fail ends the job badly. An ended job stays as it is. What an earlier job published, and this one was to replace, stays.
 func (j *Job) Fail(f Failure, now time.Time) {
 	if j.State.Ended() {
 		return
 	}
-	if !j.Replaces() {
+	if !j.Replaces() || j.State == Playable { // then it is a part of this one, which started over
 		j.Published = 0
 	}
 	j.State, j.Failure, j.EndedAt, j.SweepAt = Failed, &f, now, now.Add(stragglers)

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"weir/transcoder/internal/hls"
@@ -128,12 +129,13 @@ type Rendition struct {
 	Label            string  `json:"label,omitempty"`    // what people choose the sound by
 	Default          bool    `json:"default,omitempty"`  // it is heard unless another sound is chosen
 	MaxBitrate       int     `json:"max_bitrate"`        // what the encoder was given
+	CRF              int     `json:"crf,omitempty"`      // the quality that was aimed at, within that rate; of encoded pictures
 	Copied           bool    `json:"copied,omitempty"`   // the source's own pictures, within that rate
 	Bandwidth        int64   `json:"bandwidth"`          // the peak, measured
 	AverageBandwidth int64   `json:"average_bandwidth"`
 	Duration         float64 `json:"duration_s"`
 	Segments         int     `json:"segments"`
-	Bytes            int64   `json:"bytes"` // of the init segment and all segments
+	Bytes            int64   `json:"bytes"` // of all of its media
 	Playlist         string  `json:"playlist"`
 	IFrames          string  `json:"iframes,omitempty"` // the I-frame playlist
 	Init             string  `json:"init,omitempty"`    // transport streams have none
@@ -176,6 +178,9 @@ func Make(j job.Job, p plan.Plan, out media.Output, paths Paths, encoders []Enco
 			if v.Name == r.Name {
 				one.Type, one.Codec, one.Width, one.Height = "video", string(v.Coding()), v.Width, v.Height
 				one.FrameRate, one.MaxBitrate, one.Copied = p.Source.Video.Rate.String(), v.Bitrate, v.Copied
+				if i := slices.IndexFunc(encoders, func(e Encoder) bool { return e.Codec == one.Codec }); i >= 0 && !v.Copied {
+					one.CRF = encoders[i].CRF
+				}
 			}
 		}
 		for _, a := range p.Audio {

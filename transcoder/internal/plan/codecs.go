@@ -61,11 +61,11 @@ func (p Plan) Codecs() job.Codecs {
 	return codecs
 }
 
-// Only is the plan as the encoder of one codec sees it. The storyboard is made beside H.264.
+// Only is the plan as the encoder of one codec sees it. The storyboard is made beside H.264, and damage is found there.
 func (p Plan) Only(codec job.Codec) Plan {
 	p.Video = slices.DeleteFunc(slices.Clone(p.Video), func(v VideoRendition) bool { return v.Coding() != codec })
 	if codec != job.H264 {
-		p.Storyboard = nil
+		p.Storyboard, p.Strict = nil, false
 	}
 	return p
 }

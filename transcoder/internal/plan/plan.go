@@ -199,6 +199,14 @@ func (p Plan) packaged(rate int64) int64 {
 	return rate + rate*header/(packet-header) + int64(packets*packet*8)
 }
 
+// Copyable tells whether the source's own pictures may be what the top rung is to be: its size, and stored as it is published. There
+// must be a rung below it in the same codec, from whose decoding one learns of damage. Transport streams are always encoded.
+func (p Plan) Copyable() bool {
+	v, rungs := p.Source.Video, p.Only(job.H264).Video
+	return len(rungs) > 1 && !p.SegmentFormat.Stream() && p.Source.Demuxer == "mov" && !p.Source.Jumps && v.Plain &&
+		v.Width == rungs[0].Width && v.Height == rungs[0].Height
+}
+
 // Copy publishes the source's own pictures as the top rung.
 func (p Plan) Copy() Plan {
 	p.Video = slices.Clone(p.Video)
@@ -291,6 +299,9 @@ func (p Plan) Tasks() []Task {
 
 // First tells whether the video becomes playable with the task.
 func (t Task) First() bool { return len(t.Chunks) > 0 && t.Chunks[0].Number == 0 && !t.Further() }
+
+// Decisive tells whether the task makes pictures without which there is no video. In a plan that is strict, it learns of all damage.
+func (t Task) Decisive() bool { return !t.Sound && !t.Still && !t.Text && !t.Further() }
 
 // Further tells whether the task makes what can be watched already, in another codec.
 func (t Task) Further() bool { return t.Codec != "" && t.Codec != job.H264 }

@@ -16,30 +16,16 @@ import (
 	"github.com/Eyevinn/mp4ff/avc"
 
 	"weir/transcoder/internal/cmaf"
-	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/plan"
 )
 
 // editSlack is how far an edit may be from the pictures, in frames: it is counted in coarser ticks.
 const editSlack = 0.5
 
-// Fit tells, with an error that says what differs, whether a file's pictures are what the top rung of a plan would be: each on the
-// plan's grid and none missing, IDR pictures that nothing reaches across where GOPs start, the rung's size, and at no time more bits
-// than its encoder might spend.
+// Fit tells, with an error that says what differs, whether a file's pictures are what the top rung of a plan that is copyable would be:
+// each on the plan's grid and none missing, IDR pictures that nothing reaches across where GOPs start, and at no time more
+// bits than the rung's encoder might spend.
 func Fit(file Source, p plan.Plan) error {
-	if p.SegmentFormat.Stream() {
-		return errors.New("transport streams are always encoded")
-	}
-	if len(p.Only(job.H264).Video) < 2 {
-		return errors.New("there is no rung below it, from whose decoding one learns of damage")
-	}
-	v, top := p.Source.Video, p.Video[0]
-	switch {
-	case p.Source.Demuxer != "mov" || p.Source.Jumps || !v.Plain:
-		return errors.New("its pictures are not stored as they are published")
-	case v.Width != top.Width || v.Height != top.Height:
-		return fmt.Errorf("its pictures are %dx%d and not %dx%d", v.Width, v.Height, top.Width, top.Height)
-	}
 	t, err := Open(file)
 	if err != nil {
 		return err
@@ -141,7 +127,7 @@ func (t *Track) Copy(p plan.Plan, c plan.Chunk, cut cmaf.Cut, sink cmaf.Sink) er
 		return err
 	}
 	scale, ticks := p.Rate().Timescale()
-	pictures := cmaf.Pictures{Config: t.config, Width: p.Video[0].Width, Height: p.Video[0].Height, Timescale: scale}
+	pictures := cmaf.Pictures{Config: t.config, Color: t.color, Width: p.Video[0].Width, Height: p.Video[0].Height, Timescale: scale}
 	w, err := cmaf.NewPictureWriter(pictures, cut, sink)
 	if err != nil {
 		return err

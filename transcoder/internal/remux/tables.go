@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/Eyevinn/mp4ff/avc"
+	"github.com/Eyevinn/mp4ff/mp4"
 
 	"weir/transcoder/internal/isobmff"
 )
@@ -26,9 +27,10 @@ type Source interface {
 
 // Track is the pictures of an MP4 file as its tables describe them.
 type Track struct {
-	file      io.ReaderAt
+	file      Source
 	timescale int64 // ticks per second
 	config    avc.DecConfRec
+	color     *mp4.ColrBox // what is said of the colours beside the pictures; nil is nothing
 	edits     []edit
 	samples   []sample // in the order in which they are decoded
 }
@@ -90,7 +92,14 @@ func (t *Track) read(trak box, movie int64) error {
 	if t.timescale = timescale(header); t.timescale == 0 || movie == 0 {
 		return errForeign
 	}
-	if t.config, err = trak.config(); err != nil {
+	entry, err := trak.entry()
+	if err != nil {
+		return err
+	}
+	if t.config, err = entry.config(); err != nil {
+		return err
+	}
+	if t.color, err = entry.color(); err != nil {
 		return err
 	}
 	if t.edits, err = trak.edits(movie); err != nil {
@@ -120,7 +129,7 @@ func timescale(header []byte) int64 {
 
 // box is a box of a file.
 type box struct {
-	file io.ReaderAt
+	file Source
 	isobmff.Box
 }
 
@@ -141,37 +150,40 @@ func (b box) read(path ...string) ([]byte, error) {
 	return data, err
 }
 
-// table reads a table of the track's samples: rows of as many 32-bit numbers. There are no rows if it is not there.
-func (b box) table(kind string, columns int) ([][]uint32, error) {
+// table is rows of 32-bit numbers.
+type table struct {
+	data    []byte // nil where the box is not there
+	columns int
+	rows    int
+}
+
+func (t table) at(row, column int) uint32 {
+	return binary.BigEndian.Uint32(t.data[4*(row*t.columns+column):])
+}
+
+// table reads a table of the track's samples.
+func (b box) table(kind string, columns int) (table, error) {
 	data, err := b.read("mdia", "minf", "stbl", kind)
 	if err != nil || data == nil {
-		return nil, err
+		return table{}, err
 	}
 	const head = 8 // version, flags, number of rows
 	if len(data) < head {
-		return nil, errForeign
+		return table{}, errForeign
 	}
 	n := int(binary.BigEndian.Uint32(data[4:]))
 	if n > maxSamples || len(data) < head+4*columns*n {
-		return nil, errForeign
+		return table{}, errForeign
 	}
-	numbers := make([]uint32, columns*n)
-	for i := range numbers {
-		numbers[i] = binary.BigEndian.Uint32(data[head+4*i:])
-	}
-	rows := make([][]uint32, n)
-	for i := range rows {
-		rows[i] = numbers[columns*i : columns*(i+1)]
-	}
-	return rows, nil
+	return table{data[head:], columns, n}, nil
 }
 
-// config is the decoder's configuration, of a track in which there is one (ISO/IEC 14496-15, 5.4.2).
-func (b box) config() (avc.DecConfRec, error) {
-	const head, entry = 8, 78 // of the box, with the number of entries; of a visual sample entry, before its boxes
+// entry is the inside of the sample entry, of a track in which there is one (ISO/IEC 14496-12, 12.1.3).
+func (b box) entry() (box, error) {
+	const head, fields = 8, 78 // of the box, with the number of entries; of a visual sample entry, before its boxes
 	stsd, ok, err := isobmff.Find(b.file, b.From, b.To, "mdia", "minf", "stbl", "stsd")
 	if err != nil || !ok {
-		return avc.DecConfRec{}, errors.Join(errForeign, err)
+		return box{}, errors.Join(errForeign, err)
 	}
 	var entries []isobmff.Box
 	err = isobmff.Each(b.file, stsd.From+head, stsd.To, func(b isobmff.Box) error {
@@ -179,9 +191,27 @@ func (b box) config() (avc.DecConfRec, error) {
 		return nil
 	})
 	if err != nil || len(entries) != 1 || entries[0].Kind != "avc1" {
-		return avc.DecConfRec{}, errors.Join(errForeign, err)
+		return box{}, errors.Join(errForeign, err)
 	}
-	data, err := box{b.file, isobmff.Box{From: entries[0].From + entry, To: entries[0].To}}.read("avcC")
+	return box{b.file, isobmff.Box{From: entries[0].From + fields, To: entries[0].To}}, nil
+}
+
+// color is what a sample entry says of the colours (ISO/IEC 14496-12, 12.1.5; in MOV, without the range).
+func (b box) color() (*mp4.ColrBox, error) {
+	data, err := b.read("colr")
+	const kind, numbers = 4, 6
+	if err != nil || len(data) < kind+numbers || string(data[:kind]) != mp4.ColorTypeOnScreenColors && string(data[:kind]) != mp4.QuickTimeColorParameters {
+		return nil, err
+	}
+	number := func(i int) uint16 { return binary.BigEndian.Uint16(data[kind+2*i:]) }
+	return &mp4.ColrBox{
+		ColorType: mp4.ColorTypeOnScreenColors, ColorPrimaries: number(0), TransferCharacteristics: number(1), MatrixCoefficients: number(2),
+	}, nil
+}
+
+// config is the decoder's configuration in a sample entry (ISO/IEC 14496-15, 5.4.2).
+func (b box) config() (avc.DecConfRec, error) {
+	data, err := b.read("avcC")
 	if err != nil {
 		return avc.DecConfRec{}, err
 	}
@@ -271,27 +301,31 @@ func (b box) offsets(samples []sample) error {
 	if err != nil {
 		return err
 	}
-	wide := chunks == nil
+	wide := chunks.data == nil
 	if wide {
 		if chunks, err = b.table("co64", 2); err != nil {
 			return err
 		}
 	}
 	next, run := 0, -1
-	for i, chunk := range chunks {
-		for run+1 < len(runs) && int(runs[run+1][0]) <= i+1 {
+	for i := range chunks.rows {
+		for run+1 < runs.rows && int(runs.at(run+1, 0)) <= i+1 {
 			run++
 		}
-		if run < 0 || runs[run][2] != 1 {
+		if run < 0 || runs.at(run, 2) != 1 {
 			return errForeign
 		}
-		at := int64(chunk[0])
+		at := int64(chunks.at(i, 0))
 		if wide {
-			at = int64(chunk[0])<<32 | int64(chunk[1])
+			at = at<<32 | int64(chunks.at(i, 1))
 		}
-		for range min(int(runs[run][1]), len(samples)-next) {
-			samples[next].offset = at
-			at += samples[next].size
+		for range min(int(runs.at(run, 1)), len(samples)-next) {
+			s := &samples[next]
+			if at < 0 || at > b.file.Size()-s.size {
+				return errors.New("pictures lie outside the file")
+			}
+			s.offset = at
+			at += s.size
 			next++
 		}
 	}
@@ -311,7 +345,7 @@ func (b box) times(samples []sample) error {
 	if err != nil {
 		return err
 	}
-	if shifts, err := b.table("ctts", 2); err != nil || shifts == nil {
+	if shifts, err := b.table("ctts", 2); err != nil || shifts.data == nil {
 		return err // shown when they are decoded
 	}
 	return b.runs("ctts", samples, func(s *sample, ticks uint32) { s.at += int64(int32(ticks)) })
@@ -324,9 +358,9 @@ func (b box) runs(kind string, samples []sample, set func(s *sample, value uint3
 		return err
 	}
 	next := 0
-	for _, run := range runs {
-		for range min(int(run[0]), len(samples)-next) {
-			set(&samples[next], run[1])
+	for i := range runs.rows {
+		for range min(int(runs.at(i, 0)), len(samples)-next) {
+			set(&samples[next], runs.at(i, 1))
 			next++
 		}
 	}
@@ -338,15 +372,15 @@ func (b box) runs(kind string, samples []sample, set func(s *sample, value uint3
 
 // keys sets which are sync samples: all, where the box is missing.
 func (b box) keys(samples []sample) error {
-	rows, err := b.table("stss", 1)
+	keys, err := b.table("stss", 1)
 	if err != nil {
 		return err
 	}
 	for i := range samples {
-		samples[i].key = rows == nil
+		samples[i].key = keys.data == nil
 	}
-	for _, row := range rows {
-		if n := int(row[0]); n >= 1 && n <= len(samples) {
+	for i := range keys.rows {
+		if n := int(keys.at(i, 0)); n >= 1 && n <= len(samples) {
 			samples[n-1].key = true
 		}
 	}

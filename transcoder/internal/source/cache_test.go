@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -63,6 +64,21 @@ func (b *bucket) ReadRange(ctx context.Context, key, etag string, offset, size i
 		ctx = context.WithoutCancel(ctx)
 	}
 	return b.Bucket.ReadRange(ctx, key, etag, offset, size)
+}
+
+// What is asked for may be computed from what an upload says.
+func TestNothingIsBeforeTheUpload(t *testing.T) {
+	b := &bucket{}
+	put(t, &b.Bucket, content)
+	u := open(t, listen(t, b))
+	for _, at := range []int64{-1, -blockSize, -blockSize - 1, math.MinInt64} {
+		if n, err := u.ReadAt(make([]byte, 10), at); n != 0 || err == nil {
+			t.Errorf("%d bytes are at %d, %v", n, at, err)
+		}
+	}
+	if got := readAll(t, u); !bytes.Equal(got, content) {
+		t.Error("afterwards, something else is read")
+	}
 }
 
 func write(t testing.TB, b *bucket, key string, data []byte) {

@@ -193,6 +193,9 @@ type place struct {
 // ReadAt reads as [io.ReaderAt] says, but for one caller at a time.
 func (l *place) ReadAt(p []byte, at int64) (n int, err error) {
 	u := l.upload
+	if at < 0 {
+		return 0, fmt.Errorf("read %s: the offset %d is negative", u.key, at)
+	}
 	for n < len(p) {
 		if at >= u.size {
 			return n, io.EOF

@@ -147,6 +147,8 @@ func (f *follower) look(ctx context.Context, name string) error {
 		return nil
 	case err != nil:
 		return err
+	case out.Uncopyable:
+		return errUncopyable
 	case out.Failure != nil:
 		return out.Failure
 	}

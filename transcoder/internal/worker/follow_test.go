@@ -114,17 +114,23 @@ func walk(t *testing.T, change ...func(plan.Plan) plan.Plan) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.put("plan", d.plan)
 	d.worker = &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Bucket: d.bucket, Catalog: c, Queue: d.board}
+	d.run()
+	return d
+}
+
+// run walks the job's run, from its plan on.
+func (d *desk) run() {
+	d.Helper()
+	d.put("plan", d.plan)
 	data, err := json.Marshal(d.job.Ticket())
 	if err != nil {
-		t.Fatal(err)
+		d.Fatal(err)
 	}
 	go func() {
-		d.ended <- d.worker.Run(t.Context(), queue.Delivery{ID: d.job.Ticket().String(), Data: data, Attempt: 1})
+		d.ended <- d.worker.Run(d.Context(), queue.Delivery{ID: d.job.Ticket().String(), Data: data, Attempt: 1})
 	}()
 	synctest.Wait()
-	return d
 }
 
 func (d *desk) put(name string, record any) {
@@ -184,13 +190,15 @@ func (d *desk) playlist() string {
 	return string(data)
 }
 
-func (d *desk) state() job.State {
+func (d *desk) state() job.State { return d.record().State }
+
+func (d *desk) record() job.Job {
 	d.Helper()
 	j, err := d.worker.Catalog.Get(d.Context(), "intro")
 	if err != nil {
 		d.Fatal(err)
 	}
-	return j.State
+	return j
 }
 
 func TestFirstTasksGoAtOnceAndTheOthersAsTheyAreTaken(t *testing.T) {

@@ -100,6 +100,28 @@ func TestAJobIsGivenUpAtLast(t *testing.T) {
 	}
 }
 
+// So is a job with which they die before it has tasks.
+func TestAJobThatEndsItsNodesIsGivenUpAtLast(t *testing.T) {
+	bucket := &r2test.Bucket{}
+	c := catalog.New(bucket, time.Now)
+	j, err := c.Accept(t.Context(), job.Spec{VideoID: "intro", Key: "uploads/intro.mp4", WebhookURL: "https://example.com"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(j.Ticket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &board{sent: map[queue.Lane][]string{}, ears: map[string]func(string, []byte){}}
+	w := &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Bucket: bucket, Catalog: c, Queue: q}
+	if err := w.Run(t.Context(), queue.Delivery{Data: data, Attempt: 22, Crashes: 21, Since: time.Now().Add(-time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = c.Get(t.Context(), "intro"); err != nil || j.State != job.Failed || j.Failure.Code != job.Internal || q.on(queue.Hooks) != "failed" {
+		t.Errorf("the job is %+v, %v", j, err)
+	}
+}
+
 // Nodes die for many reasons. Only a task with which they die again and again, for a long time, is to blame for it.
 func TestATaskThatEndsItsNodesIsGivenUpAtLast(t *testing.T) {
 	for _, c := range []struct {

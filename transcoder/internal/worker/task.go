@@ -17,7 +17,7 @@ import (
 const (
 	// maxEncoderFaults is how often the encoder may fail on a task before the video is to blame.
 	maxEncoderFaults = 3
-	// maxCrashes is how often, and crashTime for how long, nodes may die with a task in their hands before the task is to
+	// maxCrashes is how often, and crashTime for how long, nodes may die with a message in their hands before the message is to
 	// blame. Nodes that die for other reasons do so less often, or for a shorter time.
 	maxCrashes, crashTime = 20, 30 * time.Minute
 	// watchInterval is how long a task may go on when nobody waits for it any more and the signal was missed.
@@ -38,8 +38,10 @@ type outcome struct {
 	Poster     string            `json:"poster,omitempty"` // its key until it is published
 	Sheets     []media.Sheet     `json:"sheets,omitempty"`
 	// Texts are the subtitles that were made; those that could not be are left out.
-	Texts   []media.TextRendition `json:"texts,omitempty"`
-	Failure *job.Failure          `json:"error,omitempty"`
+	Texts []media.TextRendition `json:"texts,omitempty"`
+	// Uncopyable ends the run and not the job: see [errUncopyable].
+	Uncopyable bool         `json:"uncopyable,omitempty"`
+	Failure    *job.Failure `json:"error,omitempty"`
 }
 
 // RunTask handles a message of the lanes of tasks: it does what is left of one task and commits the outcomes.
@@ -81,14 +83,15 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 		return err
 	}
 	failure := (*job.Failure)(nil)
-	if d.Crashes > maxCrashes && w.Now().Sub(d.Since) > crashTime {
-		err = &job.Failure{Code: job.Internal, Message: "The transcoder itself ended again and again while it worked on the video; its log says why. Post the request again when that is mended."}
-	} else if task.Still {
-		err = w.picture(ctx, m, p, task)
-	} else if task.Text {
-		err = w.subtitles(ctx, m, p)
-	} else {
-		err = w.encode(ctx, m, p, left)
+	if err = w.blame(d); err == nil {
+		switch {
+		case task.Still:
+			err = w.picture(ctx, m, p, task)
+		case task.Text:
+			err = w.subtitles(ctx, m, p)
+		default:
+			err = w.encode(ctx, m, p, left)
+		}
 	}
 	switch {
 	case errors.Is(context.Cause(ctx), errStopped):
@@ -97,9 +100,12 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	case err == nil:
 		log.Info("a task was finished", "took_s", w.Now().Sub(began).Seconds())
 		return w.signalTask(m, 1)
-	case errors.As(err, &failure):
 	case errors.Is(err, job.ErrUnavailable), ctx.Err() != nil:
 		return err
+	case errors.Is(err, errEncoder) && p.Strict && task.Decisive():
+		log.Warn("a task cannot publish the source's own pictures", "error", err)
+		return w.commit(ctx, m.Ticket, left.Outcomes()[0], outcome{Uncopyable: true})
+	case errors.As(err, &failure):
 	case errors.Is(err, errEncoder) && d.Faults+1 >= maxEncoderFaults:
 		failure = &job.Failure{Code: job.EncodingFailed, Message: "The video could not be encoded to its end: it may be damaged. Check that it plays, and upload it again."}
 	case d.Faults+1 < maxFaults:
@@ -112,6 +118,14 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 		failure = nil
 	}
 	return w.commit(ctx, m.Ticket, left.Outcomes()[0], outcome{Failure: failure})
+}
+
+// blame returns a failure if nodes have died with a message in their hands again and again.
+func (w *Worker) blame(d queue.Delivery) error {
+	if d.Crashes <= maxCrashes || w.Now().Sub(d.Since) <= crashTime {
+		return nil
+	}
+	return &job.Failure{Code: job.Internal, Message: "The transcoder itself ended again and again while it worked on the video; its log says why. Post the request again when that is mended."}
 }
 
 // left is what of a task is not committed: all from the first outcome that is missing. It is done if none is.
@@ -177,8 +191,6 @@ func (w *Worker) encode(ctx context.Context, m taskMessage, p plan.Plan, task pl
 		return uploadErr
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err != nil && p.Strict && !task.Sound:
-		return errors.Join(&job.Failure{Code: job.Uncopyable}, err)
 	case err != nil:
 		return fmt.Errorf("%w: %w", errEncoder, err)
 	}

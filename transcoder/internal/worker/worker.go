@@ -120,7 +120,10 @@ func (w *Worker) walk(ctx context.Context, j job.Job, d queue.Delivery) (job.Job
 	if err != nil {
 		return j, err
 	}
-	result, err := w.make(wanted, j)
+	var result job.Result
+	if err = w.blame(d); err == nil {
+		result, err = w.make(wanted, j)
+	}
 	stopped := errors.Is(context.Cause(wanted), errStopped) || errors.Is(err, errStopped) || gone(err)
 	end()
 	failure := (*job.Failure)(nil)
@@ -128,7 +131,7 @@ func (w *Worker) walk(ctx context.Context, j job.Job, d queue.Delivery) (job.Job
 	case stopped:
 		log.Info("the job was stopped")
 		return w.stopped(ctx, j)
-	case errors.As(err, &failure) && failure.Code == job.Uncopyable:
+	case errors.Is(err, errUncopyable):
 		log.Info("the job starts over, and all pictures are encoded", "error", err)
 		return w.restart(ctx, j)
 	case errors.As(err, &failure):
@@ -190,16 +193,22 @@ func (w *Worker) plan(ctx context.Context, j job.Job) (plan.Plan, error) {
 		return plan.Plan{}, err
 	}
 	log := w.Log.With("job", j.VideoID, "run", j.Run)
-	if !j.Encode && src.Video.Plain {
-		if err := remux.Fit(upload, p); err != nil {
-			log.Info("the source's own pictures are not published", "because", err)
-		} else {
+	if !j.Encode && p.Copyable() {
+		if err := remux.Fit(upload, p); err == nil {
 			p = p.Copy()
+		} else if cause := upload.Err(); cause != nil {
+			return plan.Plan{}, cause
+		} else {
+			log.Info("the source's own pictures are not published", "because", err)
 		}
 	}
 	log.Info("the job was planned", "source", src, "chunks", len(p.Chunks), "copied", p.Strict)
 	return commit(ctx, w.Bucket, planKey(j.Ticket()), p)
 }
+
+// errUncopyable says that pictures that were to be published as they are cannot be, or that others were found to be damaged, which
+// nobody could tell of those.
+var errUncopyable = errors.New("the source is not what its index says")
 
 // restart ends what is left of a run, and makes it another.
 func (w *Worker) restart(ctx context.Context, j job.Job) (job.Job, error) {

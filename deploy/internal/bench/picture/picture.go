@@ -192,6 +192,9 @@ func (b *bench) clip(ctx context.Context, w *weir, s source) error {
 			runs[way.name()] = append(runs[way.name()], r)
 		}
 	}
+	if err := w.check(ctx, s); err != nil {
+		return err
+	}
 	if err := sameSettings(ctx, path, runs[weirName][0].playlists); err != nil {
 		return err
 	}

@@ -32,9 +32,17 @@ func TestShortRunCompares(t *testing.T) {
 	if r.WallSequential <= 0 || r.WallSingle <= 0 || r.CPUSequential <= 0 || r.CPUFloor <= 0 || r.Bytes <= 0 || r.SSIM <= 0.8 || r.SSIM > 1 {
 		t.Errorf("result %+v", r)
 	}
+	if c := r.Clips["easy"]; c.Playable <= 0 || r.BDRate != c.BDRate || c.BDRate == 0 || c.BDRate < -90 || c.BDRate > 500 {
+		t.Errorf("clip %+v", c)
+	}
 	for way, taken := range r.Clips["easy"].Ways {
 		if taken.Wall <= 0 || taken.CPU <= 0 || way != "floor" && (taken.Bytes <= 0 || len(taken.Rungs) != 3) {
 			t.Errorf("%s: %+v", way, taken)
+		}
+		for rung, g := range taken.Rungs {
+			if g.PSNR <= 20 || g.SSIM <= 0.8 || g.SSIM > 1 {
+				t.Errorf("%s, %s: %+v", way, rung, g)
+			}
 		}
 	}
 	drawn, err := os.ReadFile(chart)

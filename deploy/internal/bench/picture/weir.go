@@ -49,12 +49,18 @@ func (w *weir) upload(ctx context.Context, s source, path string) error {
 	return w.fleet.Upload(ctx, path, w.key(s))
 }
 
+// last is the ID of the last video, which is one of this source.
+func (w *weir) last(s source) string { return fmt.Sprintf("%s-%d", s.name, w.jobs) }
+
+// check holds the last video to the rules of HLS.
+func (w *weir) check(ctx context.Context, s source) error { return w.fleet.Cloud.Check(ctx, w.last(s)) }
+
 func (w *weir) run(ctx context.Context, s source, _, _ string) (r run, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, jobTimeout, fmt.Errorf("the job is not done after %v", jobTimeout))
 	defer cancel()
 	w.jobs++
-	id := fmt.Sprintf("%s-%d", s.name, w.jobs)
-	master, err := w.fleet.WatchURL(id)
+	id := w.last(s)
+	master, err := w.fleet.Cloud.WatchURL(id)
 	if err != nil {
 		return r, err
 	}
