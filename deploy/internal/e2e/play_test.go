@@ -101,7 +101,10 @@ func everyLevel(t *testing.T, p context.Context, src source) {
 		}
 		script(t, p, fmt.Sprintf(`
 			const index = %d, width = %d, height = %d, end = %f;
+			// One after the other: hls.js, asked for both at once, may end the stream that it has just emptied; the browser is at its end then.
+			const seeked = new Promise((resolve) => video.addEventListener("seeked", resolve, {once: true}));
 			video.currentTime = 0;
+			await seeked;
 			hls.currentLevel = index; // drops the buffer
 			await video.play();
 			await until("level " + index, () => hls.currentLevel === index && video.videoWidth === width && video.videoHeight === height);

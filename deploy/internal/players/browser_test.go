@@ -50,8 +50,12 @@ const drive = `(async (access) => {
 	const seen = {Frames: video.getVideoPlaybackQuality().totalVideoFrames, Seconds: video.currentTime,
 		Sound: video.webkitAudioDecodedByteCount > 0, Heights: []};
 	for (const height of rungs().sort((a, b) => a - b)) {
-		await choose(height);
+		// One after the other: hls.js, asked for both at once, may end the stream that it has just emptied; the browser is at its end then.
+		video.pause();
+		const seeked = new Promise((resolve) => video.addEventListener("seeked", resolve, {once: true}));
 		video.currentTime = 0;
+		await seeked;
+		await choose(height);
 		play();
 		await until("a picture of " + height + " lines", () => video.videoHeight === height && video.currentTime > 0.5 && video.currentTime < 3);
 		seen.Heights.push(height);
