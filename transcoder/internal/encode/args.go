@@ -304,8 +304,9 @@ func trackFilters(t part, a media.Audio) string {
 	}
 	return fmt.Sprintf("[0:%d]%s", a.Index, strings.Join([]string{
 		fmt.Sprintf("asetpts=PTS-(%s)/TB", float(t.Origin)),
-		// Holes in the timestamps become silence; what starts late is preceded by silence, what starts early is cut.
-		fmt.Sprintf("aresample=%d:async=1:first_pts=0", sampleRate),
+		// Holes in the timestamps become silence, those of two frames as well; what starts late is preceded by silence, what starts
+		// early is cut.
+		fmt.Sprintf("aresample=%d:async=1:min_hard_comp=0.03:first_pts=0", sampleRate),
 		stereo,
 		fmt.Sprintf("apad=whole_len=%d", end),
 		cut,

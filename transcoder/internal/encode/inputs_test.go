@@ -289,17 +289,23 @@ func (in input) check(t *testing.T) {
 	if got := p.Source.Video.Rate.String(); got != in.at {
 		t.Errorf("the rate is %s, want %s", got, in.at)
 	}
-	tape := s.tape(top.Name)
-	checkTags(t, tape.init)
-	got := frames{top.Width, top.Height, run(t, tape.file(), "-v", "error", "-i", "pipe:0", "-f", "rawvideo", "-pix_fmt", "rgb24", "-fps_mode", "passthrough", "pipe:1")}
-	want, tone := in.want(t, top.Width, top.Height)
-	if n := got.len(); n < in.frames || n > in.frames+1 {
-		t.Errorf("%d frames, want %d", n, in.frames)
+	var got frames // of the top rendition
+	report := fmt.Sprintf("%d chunks", len(p.Chunks))
+	for i := len(p.Video) - 1; i >= 0; i-- {
+		r := p.Video[i]
+		tape := s.tape(r.Name)
+		checkTags(t, tape.init)
+		got = frames{r.Width, r.Height, run(t, tape.file(), "-v", "error", "-i", "pipe:0", "-f", "rawvideo", "-pix_fmt", "rgb24", "-fps_mode", "passthrough", "pipe:1")}
+		if n := got.len(); n < in.frames || n > in.frames+1 {
+			t.Errorf("%s: %d frames, want %d", r.Name, n, in.frames)
+		}
+		want, _ := in.want(t, r.Width, r.Height)
+		least, off := in.compare(t, p, r, got, want)
+		report += fmt.Sprintf("; %dx%d, %d frames, SSIM %.3f, colour off by %.1f", r.Width, r.Height, got.len(), least, off)
 	}
-	least, off := in.compare(t, got, want)
-	report := fmt.Sprintf("%s, %d frames, SSIM %.3f, colour off by %.1f", in.size, got.len(), least, off)
 	if in.audio != nil {
 		sound := samples(run(t, s.tape(p.Audio[0].Name).file(), "-v", "error", "-i", "pipe:0", "-f", "f32le", "-ar", fmt.Sprint(heard), "-ac", "1", "pipe:1"))
+		_, tone := in.want(t, top.Width, top.Height)
 		if in.hear != nil {
 			tone = in.hear(tone)
 		}
@@ -350,9 +356,10 @@ func checkTags(t *testing.T, init []byte) {
 	}
 }
 
-// compare looks at frames at several times: they must be like the scene's at that time, and more like those than like the
-// scene's before and after. It returns the worst similarity and the worst mean difference of colours.
-func (in input) compare(t *testing.T, got, want frames) (least, off float64) {
+// compare looks at frames of a rendition at several times, and at those on both sides of each join of chunks: they must be like the
+// scene's at that time, and more like those than like the scene's before and after. It returns the worst similarity and the worst
+// mean difference of colours.
+func (in input) compare(t *testing.T, p plan.Plan, r plan.VideoRendition, got, want frames) (least, off float64) {
 	t.Helper()
 	least = 1
 	n := min(got.len(), want.len())
@@ -360,18 +367,27 @@ func (in input) compare(t *testing.T, got, want frames) (least, off float64) {
 		t.Error("there is nothing to compare")
 		return 0, 0
 	}
-	for _, at := range []int{0, n / 5, n / 2, n * 3 / 4, n - 1} {
+	places := []int{0, n / 5, n / 2, n * 3 / 4, n - 1}
+	for _, c := range p.Chunks[1:] {
+		if first := int(c.First); first < n {
+			places = append(places, first-1, first, first+1)
+		}
+	}
+	for _, at := range places {
+		if at >= n {
+			continue
+		}
 		like, colors := similar(got, at, want, at), difference(got.at(at), want.at(at), got.width)
 		least, off = min(least, like), max(off, colors)
 		if like < in.ssim {
-			t.Errorf("frame %d: SSIM %.3f, want %.3f", at, like, in.ssim)
+			t.Errorf("%s, frame %d: SSIM %.3f, want %.3f", r.Name, at, like, in.ssim)
 		}
 		if colors > in.color {
-			t.Errorf("frame %d: colours are off by %.1f, want %.1f", at, colors, in.color)
+			t.Errorf("%s, frame %d: colours are off by %.1f, want %.1f", r.Name, at, colors, in.color)
 		}
 		for _, other := range []int{at - 1, at + 1} {
 			if other >= 0 && other < want.len() && similar(got, at, want, other) > like+0.002 {
-				t.Errorf("frame %d is more like frame %d of the scene", at, other)
+				t.Errorf("%s: frame %d is more like frame %d of the scene", r.Name, at, other)
 			}
 		}
 	}
@@ -649,8 +665,14 @@ var inputs = []input{
 	{name: "mu-law at 8 kHz", file: "a.avi", video: words("-c:v mjpeg -q:v 2"), audio: words("-c:a pcm_mulaw -ar 8000 -ac 1")},
 	{name: "sound that ends sooner", file: "a.mp4", video: x264, audio: words("-c:a aac -af atrim=end=1.2"), apart: -1,
 		hear: func(tone []float64) []float64 { return tone[:heard*12/10] }},
+	{name: "a short hole in the sound", file: "a.mp4", video: x264, audio: append(slices.Clone(aac), drop(127, 130)...), seconds: 6},
 	{name: "sound that goes on", file: "a.mkv", video: words("-vf trim=end_frame=30,format=yuv420p -c:v libx264 -preset ultrafast -crf 12"), audio: aac, apart: -1, view: "select='lt(n,30)',tpad=stop=20:stop_mode=clone"},
 	{name: "no sound", file: "a.webm", video: words("-c:v libvpx -deadline realtime -cpu-used 8 -b:v 2M -pix_fmt yuv420p")},
+}
+
+// drop are the arguments that leave packets of sound out, from one number to another.
+func drop(first, last int) []string {
+	return []string{"-bsf:a", fmt.Sprintf(`noise=drop=between(n\,%d\,%d)`, first, last)}
 }
 
 // again is a tone, twice.
@@ -709,6 +731,30 @@ func smaller(t *testing.T, data []byte) []byte {
 		return run(t, data, append(all, words("-c:v libx264 -preset ultrafast -crf 12 -bf 0 -f mpegts pipe:1")...)...)
 	}
 	return append(half("-vf", "trim=end_frame=25,setpts=N/25/TB"), half("-vf", "trim=start_frame=25,setpts=N/25/TB,scale=96:54", "-output_ts_offset", "1")...)
+}
+
+// Each chunk is encoded by a process of its own, which looks for its first picture in the file by itself: no picture may be missing
+// where two meet, or come twice, however far it is to the key frame before. Formats without an index are only sought in from the
+// 20th second on.
+func TestChunksMeet(t *testing.T) {
+	for _, in := range []input{
+		{name: "H.264 with B-frames in MP4", file: "a.mp4", video: words("-c:v libx264 -preset veryfast -bf 3 -g 1000 -crf 12 -pix_fmt yuv420p"), audio: aac, seconds: 22},
+		{name: "H.264 with open groups in Matroska", file: "a.mkv", video: words("-c:v libx264 -preset veryfast -bf 3 -x264-params open-gop=1 -g 70 -crf 12 -pix_fmt yuv420p"), seconds: 22},
+		{name: "H.264 with B-frames in MPEG-TS", file: "a.ts", video: words("-c:v libx264 -preset veryfast -bf 3 -g 1000 -crf 12 -pix_fmt yuv420p"), audio: words("-c:a mp2"), seconds: 40},
+		{name: "H.264 in FLV", file: "a.flv", video: words("-c:v libx264 -preset veryfast -bf 2 -g 70 -crf 12 -pix_fmt yuv420p"), audio: aac, seconds: 40},
+		{name: "HEVC in MOV", file: "a.mov", video: words("-c:v libx265 -preset ultrafast -x265-params log-level=error:pools=1:keyint=70:open-gop=1 -crf 12 -pix_fmt yuv420p -tag:v hvc1"), seconds: 22},
+		{name: "VP8 in WebM", file: "a.webm", video: words("-c:v libvpx -deadline realtime -cpu-used 8 -g 1000 -b:v 2M -pix_fmt yuv420p"), seconds: 22},
+		{name: "VP9 in WebM", file: "a.webm", video: words("-c:v libvpx-vp9 -deadline good -cpu-used 8 -auto-alt-ref 1 -lag-in-frames 16 -g 70 -b:v 2M -pix_fmt yuv420p"), audio: words("-c:a libopus"), seconds: 22},
+		{name: "AV1 in MP4", file: "a.mp4", video: words("-c:v libaom-av1 -usage realtime -cpu-used 8 -g 70 -b:v 2M -pix_fmt yuv420p"), seconds: 22},
+		{name: "AV1 in Matroska", file: "a.mkv", video: words("-c:v libsvtav1 -preset 12 -g 70 -crf 20 -pix_fmt yuv420p"), seconds: 22},
+		{name: "ProRes in MOV", file: "a.mov", video: words("-c:v prores_ks -profile:v 2"), audio: pcm, seconds: 22},
+		{name: "MJPEG in AVI", file: "a.avi", video: words("-c:v mjpeg -q:v 2 -pix_fmt yuvj420p"), audio: pcm, seconds: 40},
+		{name: "MPEG-4 with B-frames in MP4", file: "a.mp4", video: words("-c:v mpeg4 -bf 2 -g 70 -q:v 2"), seconds: 22},
+		{name: "MPEG-2 in MPEG-PS", file: "a.mpg", video: words("-c:v mpeg2video -q:v 2 -bf 2 -g 70"), audio: words("-c:a mp2"), seconds: 40},
+		{name: "Theora in Ogg", file: "a.ogv", video: words("-c:v libtheora -q:v 10 -g 1000"), audio: words("-c:a libvorbis"), seconds: 40},
+	} {
+		t.Run(in.name, in.check)
+	}
 }
 
 func TestWhateverPeopleUpload(t *testing.T) {

@@ -34,6 +34,19 @@ func TestFurtherCodecsHaveTheSameRungsAtLowerRates(t *testing.T) {
 	}
 }
 
+// What is copied is in H.264, and so is the rung below it, from whose decoding one learns of damage: only that is strict, and the
+// further codecs encode all of their rungs.
+func TestOnlyH264IsStrict(t *testing.T) {
+	p := plan.Make("k", "e", 1, source(854, 480, 20, true), ladder(t, plan.DefaultLadder)).In(job.Codecs{job.H264, job.HEVC}).Copy()
+	first, further := p.Only(job.H264), p.Only(job.HEVC)
+	if r := fmt.Sprint(first.Encoded().Renditions()); !first.Strict || r != "[360p audio_128k audio_96k]" {
+		t.Errorf("H.264 encodes %s, strictly: %t", r, first.Strict)
+	}
+	if r := fmt.Sprint(further.Encoded().Renditions()); further.Strict || r != "[480p_hevc 360p_hevc audio_128k audio_96k]" {
+		t.Errorf("HEVC encodes %s, strictly: %t", r, further.Strict)
+	}
+}
+
 // An encoder that cannot take a picture is not asked to.
 func TestPicturesTooSmallForACodecAreLeftOut(t *testing.T) {
 	for _, c := range []struct {
