@@ -108,7 +108,7 @@ func loadConfig(getenv func(string) string) (Config, error) {
 		Ladder:        parse(&v, "LADDER", v.text("LADDER", plan.DefaultLadder), plan.ParseLadder),
 		Storyboard:    parse(&v, "STORYBOARD", v.text("STORYBOARD", plan.DefaultStoryboard), plan.ParseStoryboard),
 		Codecs:        parse(&v, "CODECS", v.text("CODECS", string(job.H264)), job.ParseCodecs),
-		Preset:        parse(&v, "X264_PRESET", v.text("X264_PRESET", "faster"), parsePreset),
+		Preset:        parse(&v, "X264_PRESET", v.text("X264_PRESET", "veryfast"), parsePreset),
 		Tasks:         parse(&v, "TASKS", v.text("TASKS", strconv.Itoa(runtime.NumCPU())), parseTasks),
 		TaskMemory:    parse(&v, "TASK_MEMORY", v.text("TASK_MEMORY", "8G"), parseBytes),
 		Sandbox:       parse(&v, "FFMPEG_SANDBOX", v.text("FFMPEG_SANDBOX", string(Required)), parseSandbox),

@@ -156,14 +156,14 @@ func theirs(bitrate int) []string {
 
 // Weir's encoder as it is set up unless an operator says otherwise. That these are the settings of what is published is checked.
 const (
-	preset = "faster"
+	preset = "veryfast"
 	crf    = 22
 )
 
 // ours is Weir's encoder; a bit rate of 0 is no cap.
 func ours(preset string, crf, bitrate int) []string {
 	args := []string{
-		"-c:v", "libx264", "-preset", preset, "-trellis", "1", "-direct-pred", "auto", "-profile:v", "high", "-crf", strconv.Itoa(crf), "-threads", "2",
+		"-c:v", "libx264", "-preset", preset, "-trellis", "1", "-direct-pred", "auto", "-rc-lookahead", "30", "-profile:v", "high", "-crf", strconv.Itoa(crf), "-threads", "2",
 		"-g", strconv.Itoa(gop), "-keyint_min", strconv.Itoa(gop), "-sc_threshold", "0", "-flags", "+cgop",
 	}
 	if bitrate > 0 {
