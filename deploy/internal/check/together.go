@@ -97,10 +97,8 @@ func (c *checker) judgeGroups(m master) {
 	for _, r := range m.media {
 		where := r.text("TYPE") + " " + r.text("GROUP-ID")
 		c.wantAttributes(r, where, map[string]string{"TYPE": "RFC 4.3.4.1", "GROUP-ID": "RFC 4.3.4.1", "NAME": "RFC 4.3.4.1"})
-		if r.text("TYPE") == "AUDIO" {
-			if r.text("CHANNELS") == "" { // which SHOULD be said
-				c.findAs(Warning, "RFC 4.3.4.1", where, "CHANNELS", "none")
-			}
+		if r.text("TYPE") == "AUDIO" && r.text("CHANNELS") == "" { // which SHOULD be said
+			c.findAs(Warning, "RFC 4.3.4.1", where, "CHANNELS", "none")
 		}
 		if r.text("TYPE") != "VIDEO" && r.text("LANGUAGE") == "" {
 			c.find("8.10", where, "LANGUAGE", "none")
