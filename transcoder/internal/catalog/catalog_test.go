@@ -73,16 +73,16 @@ func TestAnAnswerThatIsNotHeardLosesNothing(t *testing.T) {
 		for _, key := range []string{"jobs/intro.json", "open/intro"} {
 			b := &r2test.Bucket{}
 			c := open(b)
-			b.Inject = func(operation, k string) r2test.Fault {
+			b.Inject(func(operation, k string) r2test.Fault {
 				if k == key && operation != "read" {
 					return fault
 				}
 				return r2test.None
-			}
+			})
 			if _, err := c.Accept(t.Context(), spec, false); err == nil {
 				t.Errorf("fault %d on %s: accepted", fault, key)
 			}
-			b.Inject = nil
+			b.Inject(nil)
 			j := accept(t, c, spec)
 			if got := ids(t, c); !slices.Equal(got, []string{"intro"}) {
 				t.Errorf("fault %d on %s: open %v", fault, key, got)

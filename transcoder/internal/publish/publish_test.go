@@ -104,13 +104,13 @@ func TestAFaultAnywhereIsMendedByWritingAgain(t *testing.T) {
 		for _, victim := range clean.Keys("") {
 			b := &r2test.Bucket{}
 			hit := false
-			b.Inject = func(operation, key string) r2test.Fault {
+			b.Inject(func(operation, key string) r2test.Fault {
 				if key == victim && operation != "read" && !hit {
 					hit = true
 					return fault
 				}
 				return r2test.None
-			}
+			})
 			if err := write(t, publish.NewTree(b, "intro"), 1); !errors.Is(err, r2test.ErrInjected) {
 				t.Fatalf("fault %d on %s: %v", fault, victim, err)
 			}
@@ -313,12 +313,12 @@ func TestWithdrawnNothingIsLeftAndWhatPlayersBeginWithGoesFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	var deleted []string
-	b.Inject = func(operation, key string) r2test.Fault {
+	b.Inject(func(operation, key string) r2test.Fault {
 		if operation == "delete" {
 			deleted = append(deleted, key)
 		}
 		return r2test.None
-	}
+	})
 	if err := tree.Withdraw(t.Context()); err != nil {
 		t.Fatal(err)
 	}

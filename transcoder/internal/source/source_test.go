@@ -112,12 +112,12 @@ func TestBlocksAreReadOnce(t *testing.T) {
 	b := &r2test.Bucket{}
 	put(t, b, content)
 	var reads atomic.Int32
-	b.Inject = func(operation, _ string) r2test.Fault {
+	b.Inject(func(operation, _ string) r2test.Fault {
 		if operation == "read" {
 			reads.Add(1)
 		}
 		return r2test.None
-	}
+	})
 	u := open(t, listen(t, b))
 	for range 3 {
 		if _, _, err := get(t, u.URL(), ""); err != nil {
@@ -134,12 +134,12 @@ func TestBrokenReadsAreTriedAgain(t *testing.T) {
 	put(t, b, content)
 	u := open(t, listen(t, b))
 	var n atomic.Int32
-	b.Inject = func(operation, _ string) r2test.Fault {
+	b.Inject(func(operation, _ string) r2test.Fault {
 		if operation == "read" && n.Add(1)%2 == 1 {
 			return r2test.Lost
 		}
 		return r2test.None
-	}
+	})
 	if _, data, err := get(t, u.URL(), ""); err != nil || !bytes.Equal(data, content) {
 		t.Errorf("%d bytes, %v", len(data), err)
 	}
@@ -154,12 +154,12 @@ func TestAnOutageIsNotBlamedOnTheUpload(t *testing.T) {
 	s := listen(t, b)
 	u := open(t, s)
 	var over atomic.Bool
-	b.Inject = func(operation, _ string) r2test.Fault {
+	b.Inject(func(operation, _ string) r2test.Fault {
 		if operation == "read" && !over.Load() {
 			return r2test.Lost
 		}
 		return r2test.None
-	}
+	})
 	if _, data, _ := get(t, u.URL(), ""); len(data) != 0 {
 		t.Errorf("%d bytes came", len(data))
 	}

@@ -103,12 +103,12 @@ func walk(t *testing.T, change ...func(plan.Plan) plan.Plan) *desk {
 	for _, c := range change {
 		d.plan = c(d.plan)
 	}
-	d.bucket.Inject = func(operation, key string) r2test.Fault {
+	d.bucket.Inject(func(operation, key string) r2test.Fault {
 		if operation == "replace" && strings.HasSuffix(key, "/360p/playlist.m3u8") {
 			d.written.Add(1)
 		}
 		return r2test.None
-	}
+	})
 	c := catalog.New(d.bucket, time.Now)
 	d.job, err = c.Accept(t.Context(), job.Spec{VideoID: "intro", Key: "uploads/intro.mp4", WebhookURL: "https://example.com", Priority: 50}, false)
 	if err != nil {
@@ -330,19 +330,19 @@ func TestAJobIsProcessedOnlyWithItsMPDAndItsManifest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := walk(t)
-				d.bucket.Inject = func(operation, key string) r2test.Fault {
+				d.bucket.Inject(func(operation, key string) r2test.Fault {
 					if operation == "create" && key == "videos/intro/"+name {
 						return r2test.Lost
 					}
 					return r2test.None
-				}
+				})
 				for n := range d.plan.Chunks {
 					d.finish(fmt.Sprintf("chunk_%d", n), fmt.Sprintf("audio_%d", n))
 				}
 				if err := <-d.ended; err == nil || d.state() != job.Playable {
 					t.Fatalf("without it the job is %s, %v", d.state(), err)
 				}
-				d.bucket.Inject = nil
+				d.bucket.Inject(nil)
 				data, err := json.Marshal(d.job.Ticket())
 				if err != nil {
 					t.Fatal(err)

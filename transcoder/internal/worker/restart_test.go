@@ -158,12 +158,12 @@ func TestOnlyTheSourceIsToBlameForNotBeingCopied(t *testing.T) {
 					t.Fatal(err)
 				}
 				d.put("plan", d.plan)
-				d.bucket.Inject = func(_, key string) r2test.Fault {
+				d.bucket.Inject(func(_, key string) r2test.Fault {
 					if c.lost != "" && strings.Contains(key, c.lost) {
 						return r2test.Lost
 					}
 					return r2test.None
-				}
+				})
 				sources, err := source.Listen(t.Context(), d.bucket, source.Scratch{Dir: t.TempDir(), Bytes: 64 << 20}, d.worker.Log)
 				if err != nil {
 					t.Fatal(err)

@@ -42,12 +42,12 @@ func TestAJobIsGivenUpAtLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	away := false
-	bucket.Inject = func(_, key string) r2test.Fault {
+	bucket.Inject(func(_, key string) r2test.Fault {
 		if away && strings.HasSuffix(key, "plan.json") {
 			return r2test.Lost
 		}
 		return r2test.None
-	}
+	})
 	data, err := json.Marshal(j.Ticket())
 	if err != nil {
 		t.Fatal(err)

@@ -132,13 +132,13 @@ func TestAStoryboardIsMadeOfTheTilesOfAllChunks(t *testing.T) {
 		record := "work/intro/" + d.job.Run + "/storyboard.json"
 		for _, fault := range []r2test.Fault{r2test.Lost, r2test.Unheard, r2test.None, r2test.None} {
 			hit := false
-			d.bucket.Inject = func(operation, key string) r2test.Fault {
+			d.bucket.Inject(func(operation, key string) r2test.Fault {
 				if operation == "create" && !hit && (key == record || strings.Contains(key, "/segment_1_")) {
 					hit = true
 					return fault
 				}
 				return r2test.None
-			}
+			})
 			err := d.worker.RunTask(t.Context(), queue.Delivery{Data: message, Attempt: 1})
 			if fault == r2test.None && err != nil {
 				t.Fatal(err)

@@ -147,16 +147,16 @@ func TestAReceiverMayAskForTimeOrForNoMore(t *testing.T) {
 func TestAnEndThatIsNotRecordedIsToldAgain(t *testing.T) {
 	b := &backend{}
 	w, bucket, d := ended(t, b)
-	bucket.Inject = func(operation, _ string) r2test.Fault {
+	bucket.Inject(func(operation, _ string) r2test.Fault {
 		if operation == "replace" {
 			return r2test.Lost
 		}
 		return r2test.None
-	}
+	})
 	if err := w.Tell(t.Context(), d); err == nil {
 		t.Error("no error")
 	}
-	bucket.Inject = nil
+	bucket.Inject(nil)
 	if err := w.Tell(t.Context(), d); err != nil {
 		t.Error(err)
 	}

@@ -36,10 +36,8 @@ const (
 
 // Bucket is a bucket in memory. The zero value is empty and ready.
 type Bucket struct {
-	// Inject, if set, chooses the fault of each operation: "write", "create", "replace", "read", "stat", "delete", "list".
-	Inject func(operation, key string) Fault
-
 	mu       sync.Mutex
+	choose   func(operation, key string) Fault
 	objects  map[string]object
 	version  int
 	broken   []string // invariants that did not hold
@@ -50,6 +48,14 @@ type object struct {
 	data []byte
 	etag string
 	meta r2.Meta
+}
+
+// Inject lets choose give the fault of each operation from now on: "write", "create", "replace", "read", "stat", "delete",
+// "list". With nil there are none.
+func (b *Bucket) Inject(choose func(operation, key string) Fault) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.choose = choose
 }
 
 // Broken returns the invariants that did not hold.
@@ -84,9 +90,12 @@ func (b *Bucket) do(ctx context.Context, operation, key string, act func() error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	b.mu.Lock()
+	choose := b.choose
+	b.mu.Unlock()
 	fault := None
-	if b.Inject != nil {
-		fault = b.Inject(operation, key)
+	if choose != nil {
+		fault = choose(operation, key)
 	}
 	if fault == Lost {
 		return fmt.Errorf("%s %q: %w", operation, key, ErrInjected)
