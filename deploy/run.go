@@ -35,6 +35,12 @@ const usage = `usage: deploy COMMAND
                          --exit     fetch the video back, decode all of it, print RESULT {json}, and leave
                          --verbose  print what the parts log
   dev [--verbose]        run everything, without a video
+  plan [FLAGS]           tell what a deployment wants of the Cloudflare account that CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN name, and
+                         what it lacks of it; change nothing
+                         --offline      ask nobody: tell all that is wanted
+                         --env E        of wrangler.toml: production (if not said), or staging
+                         --location L   where the bucket is to be: apac, eeur, enam, oc, weur, wnam
+                         --origin URL   pages there upload into the bucket; as often as needed
   verify [--url URL]     hold the Worker at URL, or else at PUBLIC_URL, to its specification (deploy/internal/verify/edge.http); print
                          RESULT {json}. In the environment, as for the transcoder: R2_ENDPOINT, R2_BUCKET, R2_ACCESS_KEY_ID,
                          R2_SECRET_ACCESS_KEY and TOKEN_KEY
@@ -121,6 +127,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case "dev":
 		verbose := flags.Bool("verbose", false, "")
 		do = func() error { return demo.Dev(ctx, *verbose, stdout) }
+	case "plan":
+		do = planCommand(ctx, flags, stdout)
 	case "verify":
 		site := flags.String("url", "", "")
 		do = func() error { return verifyWorker(ctx, *site, stdout) }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"weir/deploy/internal/cf/cftest"
 )
 
 // What is wrong with a command line is said before anything starts: in milliseconds, and with status 2.
@@ -29,6 +31,9 @@ func TestRunRefusesWhatCannotBeMeant(t *testing.T) {
 		{"a flag behind the video", []string{"demo", video, "--exit"}, "flags come before operands"},
 		{"nothing to check", []string{"check", "--json"}, "check which URL?"},
 		{"a header that is none", []string{"check", "--header", "Bearer", "http://127.0.0.1:1/"}, "'Name: value'"},
+		{"an environment that is not there", []string{"plan", "--offline", "--env", "moon"}, "choose from production, staging"},
+		{"a location that is not there", []string{"plan", "--offline", "--location", "moon"}, "choose from apac"},
+		{"a page instead of an origin", []string{"plan", "--origin", "https://app.example.com/upload"}, "without a path"},
 		{"an operand where there is none", []string{"setup", "everything"}, `what is "everything"?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -66,5 +71,56 @@ func TestVerifyNamesEverySettingThatIsMissing(t *testing.T) {
 		if !strings.Contains(stderr.String(), name+" is missing: ") {
 			t.Errorf("stderr %q does not name %s", stderr.String(), name)
 		}
+	}
+}
+
+// A plan without an account is told from wrangler.toml alone; with one, it names what is missing to ask it.
+func TestPlan(t *testing.T) {
+	for _, name := range []string{"CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN"} {
+		t.Setenv(name, "")
+	}
+	var stdout, stderr bytes.Buffer
+	if got := run(t.Context(), []string{"plan", "--offline", "--env", "staging", "--origin", "https://app.example.com"}, &stdout, &stderr); got != 0 {
+		t.Fatalf("status %d: %s", got, stderr.String())
+	}
+	for _, want := range []string{
+		"R2 bucket weir-staging\n  + in the jurisdiction default\n", "https://app.example.com may send PUT", `deletes "work/…" after 168h0m0s`,
+		"+ weir-staging-uploads-dead", "is told of CompleteMultipartUpload, CopyObject, PutObject at uploads/…", "to add: 7, to remove: 0",
+	} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("the plan does not say %q:\n%s", want, stdout.String())
+		}
+	}
+	stdout.Reset()
+	if got := run(t.Context(), []string{"plan"}, &stdout, &stderr); got != 2 || stdout.Len() > 0 {
+		t.Errorf("without an account: status %d, want 2; stdout %q", got, stdout.String())
+	}
+	for _, want := range []string{"CLOUDFLARE_ACCOUNT_ID must", "CLOUDFLARE_API_TOKEN is missing", "--offline"} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("stderr does not say %q: %s", want, stderr.String())
+		}
+	}
+}
+
+func TestAPlanOfAnAccount(t *testing.T) {
+	c := cftest.New(t)
+	c.Put("", "weir-production", &cftest.Bucket{Public: true})
+	t.Setenv("CLOUDFLARE_ACCOUNT_ID", cftest.Account)
+	t.Setenv("CLOUDFLARE_API_TOKEN", cftest.Token)
+	t.Setenv("CLOUDFLARE_BASE_URL", c.URL)
+	var stdout, stderr bytes.Buffer
+	if got := run(t.Context(), []string{"plan"}, &stdout, &stderr); got != 0 {
+		t.Fatalf("status %d: %s", got, stderr.String())
+	}
+	for _, want := range []string{"  = in the jurisdiction default\n", "  - the bucket is public at pub-b.r2.dev\n", "  + weir-production-uploads\n", "to remove: 1\n"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("the plan does not say %q:\n%s", want, stdout.String())
+		}
+	}
+	if strings.Contains(stdout.String()+stderr.String(), cftest.Token) {
+		t.Error("the token is printed")
+	}
+	if got := c.Changes(); got != nil {
+		t.Errorf("it changed %v", got)
 	}
 }
