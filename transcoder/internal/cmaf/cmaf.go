@@ -60,7 +60,7 @@ type Sink struct {
 }
 
 // Read reads a fragmented MP4 with one track to its end and hands it on as cut. It holds no more than a segment in
-// memory. It returns the number of samples that went into segments.
+// memory. It returns the number of samples that came after the skipped ones, also of those that were dropped.
 func Read(r io.Reader, cut Cut, sink Sink) (samples int, err error) {
 	var moov *mp4.MoovBox
 	var moof *mp4.MoofBox
@@ -108,7 +108,7 @@ func Read(r io.Reader, cut Cut, sink Sink) (samples int, err error) {
 	if w == nil {
 		return 0, errors.New("read the encoder's MP4: it has no header")
 	}
-	return w.count, w.flush()
+	return w.came, w.flush()
 }
 
 // brands are those of a CMAF track whose composition offsets may be negative (ISO/IEC 23000-19, 7.2: cmf2).

@@ -24,6 +24,7 @@ type writer struct {
 	pictures bool
 
 	skip  int    // samples still to be dropped
+	came  int    // samples after those
 	count int    // samples taken
 	time  uint64 // decode time of the next sample
 	delay int32  // composition offset of the first picture
@@ -43,6 +44,7 @@ func (w *writer) add(s mp4.FullSample) error {
 		w.skip--
 		return nil
 	}
+	w.came++
 	if w.cut.Limit > 0 && w.count == w.cut.Limit {
 		return nil
 	}

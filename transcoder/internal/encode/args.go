@@ -2,7 +2,6 @@ package encode
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,19 +17,10 @@ const (
 	// threads are those of one rendition's encoder. The cores are kept busy by tasks side by side; a second thread takes
 	// up what they leave at the end of a job. A fixed number makes the same bits on every machine.
 	threads = 2
-	// sampleRate of the published sound, and the samples in one AAC frame.
-	sampleRate, aacFrame = 48000, 1024
 	// lookahead is how many pictures the encoder sees ahead of the one that gets its bits, as the preset fast has it. The presets below
 	// see fewer, and that is what they lose most by: veryfast with this takes a sixth less time than faster as it is, and no more
 	// bytes for the same PSNR. Those that see none do not share out bits in that way at all.
 	lookahead = 30
-	// runUp and runOut are the AAC frames that an encoder makes of the sound around its part and that are thrown away: with
-	// them its state at the joins is the one that an encoder of the whole would have. A quarter of that run-up leaves an
-	// error at the join that is ten times the usual one.
-	runUp, runOut = 128, 8
-	// soundMargin is how much earlier than its part reading of the sound starts at least, in seconds: decoders have a
-	// run-up as well.
-	soundMargin = 1
 	// nextNice leaves nearly all of the machine to the first chunk of a video, and niceStep makes each of the next ones a bit
 	// less urgent than the one before: in the order in which they are watched. From the third on they take what nobody
 	// else wants.
@@ -94,22 +84,6 @@ func nice(c plan.Chunk) int {
 func limit(seconds float64) time.Duration {
 	return 10*time.Minute + time.Duration(100*seconds*float64(time.Second))
 }
-
-// soundSeek is where reading of the sound starts; nil means the beginning. From there, the number of a sample is exact.
-// After a seek it is as exact as the container's clock, so only those start there who take up the work of another encoder
-// deep in a long video.
-func soundSeek(t part) *float64 {
-	start, _ := t.fed()
-	at := float64(start)/sampleRate - soundMargin
-	if !indexed[t.Source.Demuxer] || at < soundSeekFrom {
-		return nil
-	}
-	at += t.Origin
-	return &at
-}
-
-// soundSeekFrom is how much of a file is rather read than sought in, in seconds.
-const soundSeekFrom = 60
 
 // inputArgs keeps the source's own clock, on which the plan's times are, but where it jumps.
 func inputArgs(p plan.Plan, in ffmpeg.Input) []string {
@@ -245,93 +219,6 @@ func (e Encoder) trellis() int {
 	return 1
 }
 
-// part is a half-open range of segments of the sound.
-type part struct {
-	plan.Plan
-	first, end int
-}
-
-func newPart(p plan.Plan, chunks []plan.Chunk) part {
-	first, _ := p.Span(chunks[0])
-	_, end := p.Span(chunks[len(chunks)-1])
-	return part{p, first, end}
-}
-
-// frame is the number of the AAC frame with which a segment starts: the one nearest to the start of its picture.
-func (t part) frame(segment int) int64 {
-	return int64(math.Round(t.Rate().Seconds(t.Start(segment)) * sampleRate / aacFrame))
-}
-
-// fed is the range of samples that the encoder of the part gets.
-func (t part) fed() (start, end int64) {
-	start = max(t.frame(t.first)-runUp, 0) * aacFrame
-	end = int64(math.Round(t.Duration() * sampleRate))
-	if t.end < t.Segments() {
-		end = min(end, (t.frame(t.end)+runOut)*aacFrame)
-	}
-	return start, end
-}
-
-// seconds is how much the encoder makes, for progress.
-func (t part) seconds() float64 {
-	start, end := t.fed()
-	return float64(end-start) / sampleRate
-}
-
-// audioGraphs turn a part of each of the source's audio tracks, with the encoder's run-up and run-out, into stereo at one rate, as
-// long as the picture and in step with it. Each track has a graph of its own: one of several would begin only when all of them
-// have, and keep what it gets meanwhile.
-func audioGraphs(t part) []string {
-	var args []string
-	for _, track := range t.Tracks() {
-		var outputs []string
-		for i, a := range t.Audio {
-			if a.Track == track {
-				outputs = append(outputs, fmt.Sprintf("[a%d]", i))
-			}
-		}
-		filters := trackFilters(t, t.Source.Audio[track])
-		args = append(args, "-filter_complex", fmt.Sprintf("%s,asplit=%d%s", filters, len(outputs), strings.Join(outputs, "")))
-	}
-	return args
-}
-
-// trackFilters are those of one track.
-func trackFilters(t part, a media.Audio) string {
-	start, end := t.fed()
-	cut := fmt.Sprintf("atrim=start_sample=%d:end_sample=%d,asetpts=N", start, end)
-	if t.Origin+float64(end)/sampleRate < a.Start-soundMargin {
-		// Its sound comes later. To wait for it would keep the other tracks from being heard.
-		return fmt.Sprintf("anullsrc=r=%d:cl=stereo,aformat=sample_fmts=fltp,%s", sampleRate, cut)
-	}
-	// In floating point, surround is mixed with the levels of ITU-R BS.775; integers would be made quieter, lest they clip.
-	stereo := "aformat=sample_fmts=fltp:channel_layouts=stereo"
-	if a.Channels == 1 {
-		// As loud in both ears as it was; FFmpeg would halve its power.
-		stereo = "aformat=sample_fmts=fltp,pan=stereo|c0=c0|c1=c0"
-	}
-	return fmt.Sprintf("[0:%d]%s", a.Index, strings.Join([]string{
-		fmt.Sprintf("asetpts=PTS-(%s)/TB", float(t.Origin)),
-		// Holes in the timestamps become silence, those of two frames as well; what starts late is preceded by silence, what starts
-		// early is cut.
-		fmt.Sprintf("aresample=%d:async=1:min_hard_comp=0.03:first_pts=0", sampleRate),
-		stereo,
-		fmt.Sprintf("apad=whole_len=%d", end),
-		cut,
-	}, ","))
-}
-
-// audioArgs are the arguments of one bit rate's output.
-func audioArgs(p plan.Plan, i int) []string {
-	return append([]string{
-		"-map", fmt.Sprintf("[a%d]", i),
-		"-c:a", "aac",
-		"-b:a", strconv.Itoa(p.Audio[i].Bitrate),
-		// Only how much is written at once; the segments are cut elsewhere.
-		"-frag_duration", "1000000",
-	}, fragmented("")...)
-}
-
 // fragmented are the arguments of an output that is fragmented MP4 on a pipe.
 func fragmented(flags string) []string {
 	return []string{
@@ -355,27 +242,6 @@ func videoCut(p plan.Plan, c plan.Chunk) cmaf.Cut {
 		Fragment: int(p.GOP),
 		Segments: end - first,
 	}
-}
-
-// audioCut divides a part of the sound at the AAC frames nearest to the ends of the picture's segments.
-func audioCut(t part) cmaf.Cut {
-	first := t.frame(t.first)
-	cut := cmaf.Cut{
-		// The encoder's own first frame is a run-up as well: what it says comes again in the second.
-		Skip:     1 + int(min(first, runUp)),
-		First:    t.first,
-		Start:    uint64(first) * aacFrame,
-		Ends:     func(n int) int { return int(t.frame(t.first+n+1) - first) },
-		Fragment: math.MaxInt,
-		Segments: t.end - t.first,
-	}
-	cut.Limit = cut.Ends(cut.Segments - 1)
-	if t.end == t.Segments() {
-		// The last frames are partly padding. No more than those: where a damaged track changes its format on the way, FFmpeg
-		// makes the whole length once more.
-		cut.Limit += 2
-	}
-	return cut
 }
 
 func float(f float64) string { return strconv.FormatFloat(f, 'f', 6, 64) }

@@ -108,26 +108,6 @@ func (e Encoder) picture(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmp
 	return got, err
 }
 
-// Sound encodes the sound of chunks that follow each other, in one piece: each AAC encoder needs a run-up, and the fewer
-// joins the better.
-func (e Encoder) Sound(ctx context.Context, p plan.Plan, chunks []plan.Chunk, url string, sink Sink, progress Progress) error {
-	t := newPart(p, chunks)
-	cut := audioCut(t)
-	var outputs []ffmpeg.Output
-	for i, a := range p.Audio {
-		outputs = append(outputs, ffmpeg.Output{
-			Args: audioArgs(p, i),
-			Read: func(r io.Reader) error {
-				_, err := cmaf.Read(r, cut, deliver(ctx, sink, a.Name))
-				return err
-			},
-		})
-	}
-	in := ffmpeg.Input{URL: url, Demuxer: p.Source.Demuxer, Seek: soundSeek(t)}
-	input := append(inputArgs(p, in), audioGraphs(t)...)
-	return e.Tools.Run(ctx, ffmpeg.Options{Nice: nice(chunks[0]), Limit: limit(p.Duration())}, input, outputs, share(progress, t.seconds()))
-}
-
 func deliver(ctx context.Context, sink Sink, rendition string) cmaf.Sink {
 	return cmaf.Sink{
 		Init:    func(i cmaf.Init) error { return sink.Init(ctx, rendition, i) },

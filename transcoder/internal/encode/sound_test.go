@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"image"
 	"math"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -127,5 +130,57 @@ func TestTheJoinsOfEncodersAreNotHeard(t *testing.T) {
 		if got := noise(joined, at-4*aacFrame, at+4*aacFrame); got > 1.1*usual {
 			t.Errorf("at the join at %.2f s the error is %.5f; that of one encoder is at most %.5f", float64(at)/sampleRate, got, usual)
 		}
+	}
+}
+
+// Broadcasts change the format of their sound on the way, as from 5.1 in a film to stereo in its breaks. All of it is heard, at its
+// time, and so is another track beside it.
+func TestATrackMayChangeItsFormat(t *testing.T) {
+	const each = 4 // seconds of a format
+	const sweep = "aevalsrc='0.4*sin(2*PI*(300*t+40*t*t))':s=48000:d=12"
+	for _, c := range []struct{ name, a, b string }{
+		{"AC-3 from 5.1 to stereo and back", "pan=5.1|FL=c0|FR=c0 -c:a:0 ac3 -b:a:0 384k", "pan=stereo|c0=c0|c1=c0 -c:a:0 ac3 -b:a:0 192k"},
+		{"AAC from stereo to 5.1 and back", "pan=stereo|c0=c0|c1=c0 -c:a:0 aac", "pan=5.1|FL=c0|FR=c0 -c:a:0 aac -b:a:0 384k"},
+		{"MP2 from one rate to another and back", "pan=stereo|c0=c0|c1=c0 -c:a:0 mp2", "pan=stereo|c0=c0|c1=c0 -c:a:0 mp2 -ar:a:0 44100"},
+		{"MP2 from stereo to mono and back", "pan=stereo|c0=c0|c1=c0 -c:a:0 mp2", "pan=mono|c0=c0 -c:a:0 mp2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			inputsAtOnce <- struct{}{}
+			defer func() { <-inputsAtOnce }()
+			parts := []string{c.a, c.b, c.a}
+			var stream []byte
+			for i, part := range parts {
+				cut := fmt.Sprintf("%s,atrim=%d:%d,asetpts=N", sweep, i*each, (i+1)*each)
+				filter, codec, _ := strings.Cut(part, " ")
+				args := append(words("-v error -f lavfi -i color=s=64x64:r=25:d=4 -f lavfi -i"), cut, "-filter:a:0", filter)
+				args = append(args, words("-map 0 -map 1 -map 1 -c:v libx264 -preset ultrafast -c:a:1 mp2")...)
+				args = append(append(args, words(codec)...), "-output_ts_offset", fmt.Sprint(i*each), "-f", "mpegts", "pipe:1")
+				stream = append(stream, run(t, nil, args...)...)
+			}
+			file := filepath.Join(t.TempDir(), "a.ts")
+			if err := os.WriteFile(file, stream, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p, s, err := transcode(t, file, 3*each)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reference := samples(run(t, nil, "-v", "error", "-f", "lavfi", "-i", sweep, "-f", "f32le", "-ar", fmt.Sprint(heard), "pipe:1"))
+			for _, a := range p.Audio {
+				sound := samples(run(t, s.tape(a.Name).file(), "-v", "error", "-i", "pipe:0", "-f", "f32le", "-ar", fmt.Sprint(heard), "-af", "pan=mono|c0=c0", "pipe:1"))
+				if got := float64(len(sound)) / heard; math.Abs(got-p.Duration()) > 0.1 {
+					t.Errorf("%s lasts %.2f s, want %.2f", a.Name, got, p.Duration())
+				}
+				for i := range parts {
+					from, to := (i*each)*heard+heard/2, (i+1)*each*heard-heard/2
+					late, like := lag(sound[min(from, len(sound)):min(to, len(sound))], reference[from:to])
+					t.Logf("%s, part %d: %.3f s late, %.3f like", a.Name, i, late, like)
+					if math.Abs(late) > 0.04 || like < 0.85 {
+						t.Errorf("%s, part %d: %.3f s late and %.3f like that of the scene", a.Name, i, late, like)
+					}
+				}
+			}
+		})
 	}
 }

@@ -11,7 +11,7 @@ func (t Tools) Encoders(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, errStalled)
 	defer cancel()
 	var out bytes.Buffer
-	if err := t.run(ctx, t.ffmpeg, []string{"-hide_banner", "-loglevel", "error", "-encoders"}, 0, &process{}, &out, nil); err != nil {
+	if err := t.run(ctx, t.ffmpeg, []string{"-hide_banner", "-loglevel", "error", "-encoders"}, Options{}, &process{}, &out, nil); err != nil {
 		return nil, err
 	}
 	// A legend, a line of dashes, and then a line an encoder: what it can do, its name, and its long name.

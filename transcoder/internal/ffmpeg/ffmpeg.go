@@ -1,7 +1,7 @@
 // Package ffmpeg runs FFmpeg's programs; it is the only package that starts processes.
 //
 // A process gets an argument vector that Weir wrote (never a shell, never text from outside), an empty environment, its own
-// process group and no standard input. It is in a box (package box): it reads no file but its own libraries, writes none,
+// process group and no standard input but another FFmpeg's output. It is in a box (package box): it reads no file but its own libraries, writes none,
 // connects to nothing but the port that its input is served on, and starts nothing. It ends with its context, with its
 // parent, when its time is over, or when it makes no progress for a minute, and nothing of its group outlives the call.
 // Start at [Tools.Run]; [Input] holds the arguments that every reader of an upload shares. What to encode is the business
@@ -84,7 +84,7 @@ func (t Tools) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	for _, program := range []string{t.ffmpeg, t.ffprobe} {
-		if err := t.run(ctx, program, []string{"-loglevel", "error", "-version"}, 0, &process{}, io.Discard, nil); err != nil {
+		if err := t.run(ctx, program, []string{"-loglevel", "error", "-version"}, Options{}, &process{}, io.Discard, nil); err != nil {
 			return fmt.Errorf("%s does not run in its box, where it has %d bytes of memory and reads only itself and the "+
 				"libraries of the system: %w", program, t.Memory, err)
 		}
@@ -109,6 +109,8 @@ type Options struct {
 	Nice int
 	// Limit is how long it may take by the clock on the wall; 0 is as long as it makes progress.
 	Limit time.Duration
+	// Stdin is what an input of [PipedArgs] reads.
+	Stdin *os.File
 }
 
 // Output is a stream that FFmpeg writes and the caller reads while it is written.
@@ -171,7 +173,7 @@ func (t Tools) Run(
 		})
 	}
 
-	err := t.run(ctx, t.ffmpeg, args, options.Nice, &started, nil, p.writers)
+	err := t.run(ctx, t.ffmpeg, args, options, &started, nil, p.writers)
 	p.closeWriters()
 	readErr := readers.Wait()
 	if err == nil {
@@ -186,7 +188,7 @@ func (t Tools) Probe(ctx context.Context, args []string) ([]byte, error) {
 	defer cancel()
 	var out bytes.Buffer
 	args = slices.Concat([]string{"-hide_banner", "-loglevel", "error"}, bounds(), args)
-	err := t.run(ctx, t.ffprobe, args, 0, &process{}, &out, nil)
+	err := t.run(ctx, t.ffprobe, args, Options{}, &process{}, &out, nil)
 	return out.Bytes(), err
 }
 
@@ -199,7 +201,7 @@ const errStalled verdict = "made no progress and was ended"
 
 // run starts a program and waits until it and its pipes are done.
 func (t Tools) run(
-	ctx context.Context, program string, args []string, nice int, started *process, stdout io.Writer, files []*os.File,
+	ctx context.Context, program string, args []string, options Options, started *process, stdout io.Writer, files []*os.File,
 ) error {
 	// The kernel sends the parent-death signal when the thread that started the child ends, so the thread is kept
 	// until the child is gone (golang/go#27505).
@@ -212,12 +214,15 @@ func (t Tools) run(
 	}
 	defer func() { _ = said.Close() }()
 	defer func() { _ = report.Close() }()
-	b := box.Box{Memory: t.Memory, Nice: nice, Port: port(args), Report: 3 + len(files), Open: t.Unconfined}
+	b := box.Box{Memory: t.Memory, Nice: options.Nice, Port: port(args), Report: 3 + len(files), Open: t.Unconfined}
 
 	cmd := exec.CommandContext(ctx, box.Self)
 	cmd.Args = b.Args(program, args)
 	cmd.Env = []string{} // not the transcoder's, which has keys in it
 	cmd.Dir = "/"
+	if options.Stdin != nil {
+		cmd.Stdin = options.Stdin
+	}
 	cmd.Stdout = stdout
 	stderr := &tail{limit: stderrTail}
 	cmd.Stderr = stderr

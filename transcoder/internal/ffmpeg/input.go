@@ -59,4 +59,9 @@ func (in Input) ProbeArgs() []string {
 	}
 }
 
+// PipedArgs are the arguments of an input that another FFmpeg writes, in a format that is its own choice.
+func PipedArgs(demuxer string) []string {
+	return []string{"-protocol_whitelist", "pipe", "-f", demuxer, "-i", "pipe:0"}
+}
+
 func seconds(s float64) string { return strconv.FormatFloat(s, 'f', 6, 64) }
