@@ -25,7 +25,7 @@ import (
 const Account = "0123456789abcdef0123456789abcdef"
 
 // Token is its API token.
-const Token = "token-of-the-test"
+const Token = "token-of-the-test" //nolint:gosec // it opens nothing
 
 //go:embed api.json
 var shapes []byte
