@@ -157,7 +157,7 @@ func Run(ctx context.Context, opts Options, out io.Writer) (err error) {
 		return err
 	}
 	r := newRun(opts, binary)
-	if err := r.all(ctx, out); err != nil {
+	if err := r.all(ctx, parts, out); err != nil {
 		return interrupted(ctx, err)
 	}
 	r.print(out)
@@ -180,7 +180,7 @@ func newRun(opts Options, binary string) *run {
 }
 
 // all runs the parts: a short run in lanes side by side, a full one in turn, so that each has the machine to itself.
-func (r *run) all(ctx context.Context, out io.Writer) error {
+func (r *run) all(ctx context.Context, parts []part, out io.Writer) error {
 	lanes := map[int][]part{}
 	for _, p := range parts {
 		if len(r.opts.Only) > 0 && !slices.Contains(r.opts.Only, p.name) {
@@ -199,7 +199,7 @@ func (r *run) all(ctx context.Context, out io.Writer) error {
 				if err := p.do(r, ctx); err != nil {
 					return fmt.Errorf("%s: %w", p.name, err)
 				}
-				say(out, "%s … %.0f s\n", p.name, time.Since(began).Seconds())
+				r.say(out, "%s … %.0f s\n", p.name, time.Since(began).Seconds())
 			}
 			return nil
 		})
@@ -264,6 +264,13 @@ func (r *run) print(out io.Writer) {
 		}
 		say(out, "%s\n", p)
 	}
+}
+
+// say prints while other lanes may as well.
+func (r *run) say(out io.Writer, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	say(out, format, args...)
 }
 
 // say prints; an operator who closed the output has no use for an error about it.

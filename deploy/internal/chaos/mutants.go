@@ -150,7 +150,7 @@ func (m mutant) run(ctx context.Context, opts Options, root, binary string) ([]s
 	short.Seed, short.Log, short.Only = opts.Seed, opts.Log, []string{m.part}
 	r := newRun(short, binary)
 	r.hasty = true
-	if err := r.all(ctx, io.Discard); err != nil {
+	if err := r.all(ctx, parts, io.Discard); err != nil {
 		return nil, err
 	}
 	return r.problems, nil

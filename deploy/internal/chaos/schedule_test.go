@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"bytes"
+	"context"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -39,5 +41,22 @@ func TestTheSameSeedIsTheSameSchedule(t *testing.T) {
 		if slices.Equal(deaths(a.random(part), 50), deaths(newRun(Options{Seed: 8}, "").random(part), 50)) {
 			t.Errorf("%s is the same under another seed", part)
 		}
+	}
+}
+
+// Parts that run side by side report at any time; nobody's line is lost.
+func TestPartsSideBySideReportInTurn(t *testing.T) {
+	r := newRun(Options{Short: true}, "")
+	nothing := func(*run, context.Context) error { return nil }
+	var all []part
+	for lane := range 100 {
+		all = append(all, part{"one of them", nothing, lane})
+	}
+	var out bytes.Buffer
+	if err := r.all(t.Context(), all, &out); err != nil {
+		t.Fatal(err)
+	}
+	if got := bytes.Count(out.Bytes(), []byte("one of them … 0 s\n")); got != len(all) || bytes.Count(out.Bytes(), []byte("\n")) != got {
+		t.Errorf("%d lines, want %d:\n%s", got, len(all), out.String())
 	}
 }
