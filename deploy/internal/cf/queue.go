@@ -63,7 +63,8 @@ func (q intake) exist() part {
 	}
 }
 
-// notification tells the queue of each upload. Rules of others on the same queue stay, but for those that Weir has written.
+// notification tells the queue of each upload. The queue is Weir's own: what other rules of the bucket send there goes; rules for
+// other queues stay.
 func (q intake) notification() part {
 	line := func(prefix, suffix string, actions []string) string {
 		slices.Sort(actions)

@@ -10,8 +10,7 @@ import (
 	"fmt"
 	"image"
 	"io"
-	"math"
-	"sync/atomic"
+	"slices"
 
 	"weir/transcoder/internal/cmaf"
 	"weir/transcoder/internal/ffmpeg"
@@ -79,29 +78,27 @@ func Copy(ctx context.Context, p plan.Plan, c plan.Chunk, source remux.Source, s
 
 // picture returns the smallest number of frames that a rendition got.
 func (e Encoder) picture(ctx context.Context, p plan.Plan, c plan.Chunk, in ffmpeg.Input, sink Sink, progress Progress) (int, error) {
-	least := atomic.Int64{}
-	least.Store(math.MaxInt64)
 	cut := videoCut(p, c)
 	var tiles []*image.YCbCr
 	outputs := tileOutputs(p, c, &tiles)
+	frames := make([]int, len(p.Video))
 	for i, v := range p.Video {
 		outputs = append(outputs, ffmpeg.Output{
 			Args: e.pictureArgs(p, i),
-			Read: func(r io.Reader) error {
-				n, err := cmaf.Read(r, cut, deliver(ctx, sink, v.Name))
-				for old := least.Load(); int64(n) < old && !least.CompareAndSwap(old, int64(n)); old = least.Load() {
-				}
+			Read: func(r io.Reader) (err error) {
+				frames[i], err = cmaf.Read(r, cut, deliver(ctx, sink, v.Name))
 				return err
 			},
 		})
 	}
 	input := append(videoInputArgs(p, in), "-filter_complex", videoGraph(p, c))
 	if p.Strict {
-		input = append([]string{"-xerror", "-err_detect:v", "+explode"}, input...)
+		// FFmpeg's decoders see all damage with one thread only: of several, one may hide what another has not told yet.
+		input = append([]string{"-xerror", "-err_detect:v", "+explode", "-threads:v", "1"}, input...)
 	}
 	seconds := p.Source.Video.Rate.Seconds(c.End - c.First)
 	err := e.Tools.Run(ctx, ffmpeg.Options{Nice: urgency(p, c), Limit: limit(seconds)}, input, outputs, share(progress, seconds))
-	got := int(least.Load())
+	got := slices.Min(frames)
 	if err == nil && got == int(c.End-c.First) && len(tiles) > 0 {
 		err = sink.Tiles(ctx, tiles)
 	}

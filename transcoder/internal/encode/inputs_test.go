@@ -504,6 +504,15 @@ func lag(sound, reference []float64) (seconds, like float64) {
 	return seconds, like
 }
 
+// level is how loud a sound is: the root of the mean of its squares.
+func level(sound []float64) float64 {
+	sum := 0.0
+	for _, v := range sound {
+		sum += v * v
+	}
+	return math.Sqrt(sum / float64(max(len(sound), 1)))
+}
+
 func words(text string) []string { return strings.Fields(text) }
 
 // matrix writes a display matrix, without its translation, into a file's first track header (ISO/IEC 14496-12, 8.3.2).

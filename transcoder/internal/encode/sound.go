@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"weir/transcoder/internal/cmaf"
 	"weir/transcoder/internal/ffmpeg"
@@ -46,21 +45,19 @@ func (e Encoder) Sound(ctx context.Context, p plan.Plan, chunks []plan.Chunk, ur
 // begins with the part once more, and what it makes is too long.
 func (e Encoder) sound(ctx context.Context, t part, options ffmpeg.Options, input []string, sink Sink, progress Progress) (whole bool, err error) {
 	cut := audioCut(t)
-	var longest atomic.Int64
+	frames := make([]int, len(t.Audio))
 	var outputs []ffmpeg.Output
 	for i, a := range t.Audio {
 		outputs = append(outputs, ffmpeg.Output{
 			Args: audioArgs(t.Plan, i),
-			Read: func(r io.Reader) error {
-				n, err := cmaf.Read(r, cut, deliver(ctx, sink, a.Name))
-				for old := longest.Load(); int64(n) > old && !longest.CompareAndSwap(old, int64(n)); old = longest.Load() {
-				}
+			Read: func(r io.Reader) (err error) {
+				frames[i], err = cmaf.Read(r, cut, deliver(ctx, sink, a.Name))
 				return err
 			},
 		})
 	}
 	err = e.Tools.Run(ctx, options, append(input, audioGraphs(t)...), outputs, share(progress, t.seconds()))
-	return longest.Load()+int64(cut.Skip) <= t.frames(), err
+	return int64(slices.Max(frames)+cut.Skip) <= t.frames(), err
 }
 
 // steadySound encodes a part of tracks that change their format on the way, as broadcasts do between a film and its breaks: one process
@@ -185,13 +182,20 @@ func (t part) late(a media.Audio) bool {
 	return t.Origin+float64(end)/sampleRate < a.Start-soundMargin
 }
 
-// steadyGraphs turn the tracks into stereo in one format, each packet at its own time.
+// steadyGraphs turn the tracks into stereo in one format, each packet at its own time. The graph does not know whether it gets one
+// channel or two: the second of one is the first again, as loud as it was, like in [trackFilters].
 func steadyGraphs(t part) []string {
 	var args []string
 	for _, track := range t.Tracks() {
 		if a := t.Source.Audio[track]; !t.late(a) {
-			args = append(args, "-filter_complex", fmt.Sprintf("[0:%d]asetpts=PTS-(%s)/TB,aresample=%d,aformat=sample_fmts=flt:channel_layouts=stereo,atrim=start=0[s%d]",
-				a.Index, float(t.Origin), sampleRate, track))
+			args = append(args, "-filter_complex", fmt.Sprintf("[0:%d]%s[s%d]", a.Index, strings.Join([]string{
+				fmt.Sprintf("asetpts=PTS-(%s)/TB", float(t.Origin)),
+				fmt.Sprintf("aresample=%d", sampleRate),
+				"aformat=sample_fmts=dblp:channel_layouts=stereo|mono",
+				"aeval=val(0)|val(1):c=stereo",
+				"aformat=sample_fmts=flt",
+				"atrim=start=0",
+			}, ","), track))
 		}
 	}
 	return args
