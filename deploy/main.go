@@ -5,6 +5,9 @@
 //	deploy demo [--exit] [VIDEO]     show one video, from the upload to the player
 //	deploy dev                       run everything, without a video
 //	deploy plan [--offline]          tell what a Cloudflare account lacks of a deployment
+//	deploy apply                     bring the account to that, the Worker included
+//	deploy rotate-keys               change the key that signs tokens, while people watch
+//	deploy destroy [--data]          take it down, once its name was typed
 //	deploy verify [--url URL]        hold a deployment to the Worker's specification
 //	deploy check URL                 hold a published video to Apple's rules and to RFC 8216
 //	deploy chaos                     break it as machines break, and see what it keeps
@@ -21,5 +24,5 @@ import (
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

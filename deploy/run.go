@@ -38,7 +38,16 @@ const usage = `usage: deploy COMMAND
   plan [FLAGS]           tell what a deployment wants of the Cloudflare account that CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN name, and
                          what it lacks of it; change nothing
                          --offline      ask nobody: tell all that is wanted
+  apply [FLAGS]          bring the account to that, the Worker included; what is there already stays as it is. Its keys are made, and kept in
+                         .weir/ENVIRONMENT.env, which is the environment of a transcoder too
+  rotate-keys [FLAGS]    change the key that signs tokens, while people watch: once to begin, and once more a day later
+  destroy [FLAGS]        take the deployment down, once its name was typed
+                         --data         and delete the bucket, with every video
+                         all four:
                          --env E        of wrangler.toml: production (if not said), or staging
+                         --settings F   the file with the settings, instead of .weir/ENVIRONMENT.env
+                         plan and apply, which remember what was said:
+                         --domain HOST  where people watch, in a zone of the account; without it, at workers.dev
                          --location L   where the bucket is to be: apac, eeur, enam, oc, weur, wnam
                          --origin URL   pages there upload into the bucket; as often as needed
   verify [--url URL]     hold the Worker at URL, or else at PUBLIC_URL, to its specification (deploy/internal/verify/edge.http); print
@@ -73,7 +82,7 @@ var errUsage = errors.New("wrong usage")
 
 // run does what the arguments say until it is done or a signal comes. A second signal ends the process at once, and
 // the kernel tells the children.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err := ensureHome(); err != nil {
 		_, _ = fmt.Fprintln(stderr, "deploy:", err)
 		return 1
@@ -84,7 +93,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, cancel := untilOrphaned(ctx)
 	defer cancel()
 
-	switch err := command(ctx, args, stdout, stderr); {
+	switch err := command(ctx, args, stdin, stdout, stderr); {
 	case err == nil:
 		return 0
 	case errors.Is(err, flag.ErrHelp):
@@ -101,7 +110,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 }
 
-func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
 		return fmt.Errorf("%w: no command\n%s", errUsage, usage)
 	}
@@ -127,6 +136,12 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case "dev":
 		verbose := flags.Bool("verbose", false, "")
 		do = func() error { return demo.Dev(ctx, *verbose, stdout) }
+	case "apply":
+		do = applyCommand(ctx, flags, stdout)
+	case "rotate-keys":
+		do = rotateCommand(ctx, flags, stdout)
+	case "destroy":
+		do = destroyCommand(ctx, flags, stdin, stdout)
 	case "plan":
 		do = planCommand(ctx, flags, stdout)
 	case "verify":

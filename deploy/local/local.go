@@ -28,6 +28,7 @@ import (
 	"weir/deploy/internal/bucket"
 	"weir/deploy/internal/child"
 	"weir/deploy/internal/port"
+	"weir/deploy/internal/wrangler"
 )
 
 const (
@@ -79,21 +80,10 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 	if err != nil {
 		return nil, err
 	}
-	modules := filepath.Join(root, "edge-auth", "node_modules")
-	node := filepath.Join(modules, "node", "bin", "node")
-	// The command line itself: bin/wrangler.js would be one more process, between us and the one to stop.
-	cli := filepath.Join(modules, "wrangler", "wrangler-dist", "cli.js")
-	for _, need := range []struct{ file, mend string }{
-		{node, "run `go tool task setup`"},
-		{cli, "run `go tool task setup`"},
-		{filepath.Join(root, "edge-auth", "edge.wasm"), "run `go tool task wasm`"},
-		{filepath.Join(root, "edge-auth", "public", "player", "watch.js"), "run `go tool task wasm`"},
-	} {
-		if _, err := os.Stat(need.file); err != nil {
-			return nil, fmt.Errorf("start the local Cloudflare: %s is missing: %s", need.file, need.mend)
-		}
+	node, args, err := wrangler.CommandLine(root)
+	if err != nil {
+		return nil, fmt.Errorf("start the local Cloudflare: %w", err)
 	}
-
 	temp, err := os.MkdirTemp("", "weir-cloud-")
 	if err != nil {
 		return nil, fmt.Errorf("start the local Cloudflare: %w", err)
@@ -135,7 +125,7 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 	c.URL = "http://127.0.0.1:" + strconv.Itoa(listen)
 	c.Endpoint = c.URL + "/cdn-cgi/local/r2/s3"
 
-	args := []string{"--no-warnings", cli, "dev",
+	args = append(args, "dev",
 		"--config", filepath.Join(root, "wrangler.toml"),
 		"--local", // no binding may reach for an account
 		"--ip", "127.0.0.1", "--port", strconv.Itoa(listen),
@@ -144,7 +134,7 @@ func Start(ctx context.Context, opts Options) (_ *Cloud, err error) {
 		"--env-file", secrets, // instead of .dev.vars and .env, and not on a command line that everyone can read
 		"--show-interactive-dev-session=false",
 		"--log-level", "log",
-	}
+	)
 	program := child.Program{Name: "wrangler dev", Path: node, Args: args, Dir: root, Env: environment(temp)}
 	if c.wrangler, err = child.Start(program, opts.Log); err != nil {
 		return nil, err

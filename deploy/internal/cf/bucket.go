@@ -49,6 +49,13 @@ func (b bucket) exists() part {
 			_, err := b.api.New(ctx, params)
 			return err
 		},
+		remove: func(ctx context.Context) error {
+			if err := b.site.Empty(ctx); err != nil {
+				return err
+			}
+			_, err := b.api.Delete(ctx, b.site.Bucket, r2.BucketDeleteParams{AccountID: cloudflare.F(b.site.Account)})
+			return err
+		},
 	}
 }
 
@@ -238,11 +245,11 @@ func rules[R fmt.Stringer](
 		}
 		return lines, nil
 	}
-	p.bring = func(ctx context.Context) error {
+	write := func(ctx context.Context, ours []R) error {
 		all := struct {
 			Rules []any `json:"rules"`
-		}{Rules: slices.Clone(others)}
-		for _, r := range want {
+		}{Rules: append([]any{}, others...)}
+		for _, r := range ours {
 			all.Rules = append(all.Rules, r)
 		}
 		body, err := json.Marshal(all)
@@ -251,6 +258,8 @@ func rules[R fmt.Stringer](
 		}
 		return put(ctx, option.WithRequestBody("application/json", body))
 	}
+	p.bring = func(ctx context.Context) error { return write(ctx, want) }
+	p.remove = func(ctx context.Context) error { return write(ctx, nil) }
 	return p
 }
 

@@ -4,7 +4,7 @@
 // and of what should be alike: where the lines are the same, nothing is left to do. So running it again changes nothing, and a run
 // that broke off is finished by the next. What is in the account and not Weir's is left alone.
 //
-// Start at [New]. [Deployment.Plan] reads, [Deployment.Apply] changes.
+// Start at [New]. [Deployment.Plan] reads, [Deployment.Apply] changes, [Deployment.Destroy] takes it down.
 package cf
 
 import (
@@ -18,6 +18,8 @@ import (
 
 	"github.com/cloudflare/cloudflare-go/v7"
 	"github.com/cloudflare/cloudflare-go/v7/option"
+
+	"weir/deploy/internal/settings"
 )
 
 // ErrRefused is a state of the account that Weir does not deploy into.
@@ -40,13 +42,28 @@ type Site struct {
 	Origins      []string // of pages that write into the bucket by presigned URLs
 	Uploads      string   // queue
 	Dead         string   // queue
+	Worker       string
+	Domain       string // host at which people watch; "" is none but workers.dev
+
+	// The rest is nil where only what is wanted is told.
+
+	Settings *settings.File // get the S3 credentials
+	Release  Release
+	// Empty deletes all objects of the bucket, when the deployment is destroyed. Without it, the bucket stays.
+	Empty func(context.Context) error
 }
 
 // Locations are the hints of where a bucket is.
 var Locations = []string{"apac", "eeur", "enam", "oc", "weur", "wnam"}
 
+// Permissions are what an API token needs to bring a deployment about.
+var Permissions = []string{r2Permission, queuesPermission, workersPermission, tokensPermission}
+
 // Deployment is a Site in an account.
-type Deployment struct{ parts []part }
+type Deployment struct {
+	parts    []part // in the order in which they need each other
+	removals []part // in the order in which they can go
+}
 
 // part is one thing that Cloudflare keeps.
 type part struct {
@@ -58,20 +75,32 @@ type part struct {
 	bring func(context.Context) error
 	// advice is for where bring is missing.
 	advice string
+	// remove takes away what read found. Without it, the part goes with another one.
+	remove func(context.Context) error
 }
 
 // New describes a deployment. The options lead to the API, and say who asks.
 func New(site Site, options ...option.RequestOption) *Deployment {
-	options = append([]option.RequestOption{
+	options = withDefaults(options)
+	bucket, queues, credentials, worker := newBucket(site, options), newQueues(site, options), newCredentials(site, options), newWorker(site, options)
+	d := &Deployment{parts: []part{
+		bucket.exists(), bucket.doors(), bucket.cors(), bucket.lifecycle(),
+		queues.exist(), queues.notification(), credentials.exist(), worker.released(), worker.domain(),
+	}}
+	d.removals = []part{worker.domain(), worker.released(), queues.notification(), queues.exist(), bucket.lifecycle(), bucket.cors()}
+	if site.Empty != nil {
+		d.removals = append(d.removals, bucket.exists())
+	}
+	d.removals = append(d.removals, credentials.exist()) // they empty the bucket
+	return d
+}
+
+// withDefaults has the caller's options after those of every request.
+func withDefaults(options []option.RequestOption) []option.RequestOption {
+	return append([]option.RequestOption{
 		option.WithEnvironmentProduction(), option.WithRequestTimeout(requestTimeout), option.WithMaxRetries(retries),
 		option.WithMiddleware(finalConflict),
 	}, options...)
-	bucket := newBucket(site, options)
-	queues := newQueues(site, options)
-	return &Deployment{parts: []part{
-		bucket.exists(), bucket.doors(), bucket.cors(), bucket.lifecycle(),
-		queues.exist(), queues.notification(),
-	}}
 }
 
 // Step is a part, and what is to be done about it.
@@ -133,6 +162,33 @@ func (d *Deployment) Apply(ctx context.Context, report func(Step)) error {
 			}
 		}
 		report(s)
+	}
+	return nil
+}
+
+// Destroy takes away, one after the other, what Plan finds of the deployment, and reports each part once it is gone, with what was dropped.
+// What failed, and what comes after it, is done by the next run.
+func (d *Deployment) Destroy(ctx context.Context, report func(Step)) error {
+	for _, p := range d.removals {
+		s, err := p.step(ctx)
+		if err != nil {
+			return err
+		}
+		there := slices.Concat(s.Keep, s.Drop)
+		if len(there) > 0 {
+			removed := p.remove(ctx)
+			left, err := p.read(ctx)
+			switch {
+			case err == nil && len(left) == 0:
+			case removed != nil:
+				return p.failed("remove", removed)
+			case err != nil:
+				return p.failed("read", err)
+			default:
+				return fmt.Errorf("remove %s: Cloudflare accepted it, but has %q still: run this again", p.what, left)
+			}
+		}
+		report(Step{What: p.what, Drop: there})
 	}
 	return nil
 }

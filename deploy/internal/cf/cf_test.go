@@ -1,10 +1,14 @@
 package cf_test
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,16 +18,49 @@ import (
 
 	"weir/deploy/internal/cf"
 	"weir/deploy/internal/cf/cftest"
+	"weir/deploy/internal/settings"
 )
 
-var site = cf.Site{Account: cftest.Account, Bucket: "videos", Origins: []string{"https://app.example.com"}, Uploads: "uploads", Dead: "uploads-dead"}
-
-func apply(t *testing.T, c *cftest.Cloud, s cf.Site, options ...option.RequestOption) error {
-	t.Helper()
-	return cf.New(s, append(c.Options(), options...)...).Apply(t.Context(), func(cf.Step) {})
+var site = cf.Site{
+	Account: cftest.Account, Bucket: "videos", Origins: []string{"https://app.example.com"}, Uploads: "uploads", Dead: "uploads-dead",
+	Worker: "weir", Domain: "video.example.com",
 }
 
-func mustApply(t *testing.T, c *cftest.Cloud, s cf.Site) {
+// account is one, with what an operator has: settings, and a Worker to deploy.
+type account struct {
+	*cftest.Cloud
+	settings *settings.File
+	tag      string
+}
+
+func newAccount(t *testing.T) *account {
+	t.Helper()
+	f, err := settings.Open(filepath.Join(t.TempDir(), "a.env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &account{Cloud: cftest.New(t), settings: f, tag: "a"}
+}
+
+func (c *account) Tag() (string, error) { return c.tag + c.settings.Get("R2_SECRET_ACCESS_KEY"), nil }
+
+func (c *account) Deploy(_ context.Context, tag string) error {
+	c.Cloud.Deploy("weir", tag)
+	return nil
+}
+
+// deployment is a site in the account.
+func (c *account) deployment(s cf.Site, options ...option.RequestOption) *cf.Deployment {
+	s.Settings, s.Release = c.settings, c
+	return cf.New(s, append(c.Options(), options...)...)
+}
+
+func apply(t *testing.T, c *account, s cf.Site, options ...option.RequestOption) error {
+	t.Helper()
+	return c.deployment(s, options...).Apply(t.Context(), func(cf.Step) {})
+}
+
+func mustApply(t *testing.T, c *account, s cf.Site) {
 	t.Helper()
 	if err := apply(t, c, s); err != nil {
 		t.Fatal(err)
@@ -31,9 +68,9 @@ func mustApply(t *testing.T, c *cftest.Cloud, s cf.Site) {
 }
 
 // done holds an account to what was asked for: nothing is left to do.
-func done(t *testing.T, c *cftest.Cloud, s cf.Site) {
+func done(t *testing.T, c *account, s cf.Site) {
 	t.Helper()
-	steps, err := cf.New(s, c.Options()...).Plan(t.Context())
+	steps, err := c.deployment(s).Plan(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +79,12 @@ func done(t *testing.T, c *cftest.Cloud, s cf.Site) {
 			t.Errorf("%s: still without %q and with %q", s.What, s.Add, s.Drop)
 		}
 	}
+}
+
+// keyOf is the S3 secret that R2 makes of a token.
+func keyOf(t *cftest.APIToken) string {
+	sum := sha256.Sum256([]byte(t.Value))
+	return hex.EncodeToString(sum[:])
 }
 
 func ids(rules []json.RawMessage) (all []string) {
@@ -54,7 +97,7 @@ func ids(rules []json.RawMessage) (all []string) {
 }
 
 func TestAnEmptyAccountGetsEverythingOnce(t *testing.T) {
-	c := cftest.New(t)
+	c := newAccount(t)
 	located := site
 	located.Location = "weur"
 	mustApply(t, c, located)
@@ -68,6 +111,13 @@ func TestAnEmptyAccountGetsEverythingOnce(t *testing.T) {
 	if got := c.Queues(); !reflect.DeepEqual(got, []string{"uploads", "uploads-dead"}) {
 		t.Errorf("queues %v", got)
 	}
+	if tokens := c.Tokens(); len(tokens) != 1 || tokens[0].ID != c.settings.Get("R2_ACCESS_KEY_ID") || keyOf(tokens[0]) != c.settings.Get("R2_SECRET_ACCESS_KEY") ||
+		!reflect.DeepEqual(tokens[0].Policies[0].Resources, map[string]any{"com.cloudflare.edge.r2.bucket." + cftest.Account + "_default_videos": "*"}) {
+		t.Errorf("tokens %+v", tokens)
+	}
+	if got := c.Hosts(); !reflect.DeepEqual(got, map[string]string{"video.example.com": "weir"}) {
+		t.Errorf("hosts %v", got)
+	}
 	if got := b.Told["queue0"]; len(got) != 1 || !strings.Contains(string(got[0]), `"prefix":"uploads/"`) {
 		t.Errorf("notifications %s", got)
 	}
@@ -80,8 +130,8 @@ func TestAnEmptyAccountGetsEverythingOnce(t *testing.T) {
 }
 
 func TestAPlanChangesNothing(t *testing.T) {
-	c := cftest.New(t)
-	steps, err := cf.New(site, c.Options()...).Plan(t.Context())
+	c := newAccount(t)
+	steps, err := c.deployment(site).Plan(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +144,7 @@ func TestAPlanChangesNothing(t *testing.T) {
 }
 
 func TestWhatIsOthersStays(t *testing.T) {
-	c := cftest.New(t)
+	c := newAccount(t)
 	cors := json.RawMessage(`{"id":"site","allowed":{"origins":["https://example.com"],"methods":["GET"]},"maxAgeSeconds":7}`)
 	nameless := json.RawMessage(`{"allowed":{"origins":["*"],"methods":["HEAD"]}}`)
 	cold := json.RawMessage(`{"id":"cold","enabled":false,"conditions":{"prefix":"old/"},"storageClassTransitions":` +
@@ -147,10 +197,10 @@ func TestWhatWasChangedByHandIsChangedBack(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := cftest.New(t)
+			c := newAccount(t)
 			mustApply(t, c, site)
 			change(c.Bucket("", "videos"))
-			steps, err := cf.New(site, c.Options()...).Plan(t.Context())
+			steps, err := c.deployment(site).Plan(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +223,7 @@ func TestWhatWasChangedByHandIsChangedBack(t *testing.T) {
 func TestARunThatBreaksOffIsFinished(t *testing.T) {
 	for _, unheard := range []bool{false, true} {
 		for at := 0; ; at++ {
-			c, n := cftest.New(t), 0
+			c, n := newAccount(t), 0
 			c.Fault = func(string, string) (int, bool) {
 				n++
 				if n-1 == at {
@@ -194,12 +244,15 @@ func TestARunThatBreaksOffIsFinished(t *testing.T) {
 			if got := c.Queues(); len(got) != 2 {
 				t.Errorf("after a failure at request %d there are the queues %v", at, got)
 			}
+			if tokens := c.Tokens(); len(tokens) != 1 || keyOf(tokens[0]) != c.settings.Get("R2_SECRET_ACCESS_KEY") {
+				t.Errorf("after a failure at request %d there are the tokens %+v, and the settings have others", at, tokens)
+			}
 		}
 	}
 }
 
 func TestCloudflareIsAskedAgain(t *testing.T) {
-	c, asked := cftest.New(t), map[string]bool{}
+	c, asked := newAccount(t), map[string]bool{}
 	c.Fault = func(method, path string) (int, bool) {
 		again := asked[method+path]
 		asked[method+path] = !again
@@ -214,7 +267,7 @@ func TestCloudflareIsAskedAgain(t *testing.T) {
 }
 
 func TestAJurisdictionHasBucketsOfItsOwn(t *testing.T) {
-	c := cftest.New(t)
+	c := newAccount(t)
 	c.Put("", "videos", &cftest.Bucket{Public: true})
 	eu := site
 	eu.Jurisdiction = "eu"
@@ -229,7 +282,7 @@ func TestAPublicBucketIsRefused(t *testing.T) {
 	for where, b := range map[string]*cftest.Bucket{
 		"pub-b.r2.dev": {Public: true}, "files.example.com": {Domains: []string{"files.example.com"}},
 	} {
-		c := cftest.New(t)
+		c := newAccount(t)
 		c.Put("", "videos", b)
 		err := apply(t, c, site)
 		if !errors.Is(err, cf.ErrRefused) || !strings.Contains(err.Error(), "public at "+where) || !strings.Contains(err.Error(), "disable public access") {
@@ -248,7 +301,7 @@ func TestAnErrorSaysWhatToDo(t *testing.T) {
 		http.StatusTooManyRequests:     {"five minutes"},
 		http.StatusInternalServerError: {"500 Internal Server Error", "injected (10001)"},
 	} {
-		c := cftest.New(t)
+		c := newAccount(t)
 		c.Fault = func(string, string) (int, bool) { return status, false }
 		err := apply(t, c, site, option.WithMaxRetries(0))
 		for _, w := range want {
@@ -262,9 +315,162 @@ func TestAnErrorSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestCredentialsAreMendedInPlace(t *testing.T) {
+	for name, change := range map[string]func(*account){
+		"it is disabled": func(c *account) { c.Tokens()[0].Status = "disabled" },
+		"it opens all buckets": func(c *account) {
+			c.Tokens()[0].Policies[0].Resources = map[string]any{"com.cloudflare.api.account." + cftest.Account: "*"}
+		},
+		"it does nothing":              func(c *account) { c.Tokens()[0].Policies = nil },
+		"the settings have lost it":    func(c *account) { _ = c.settings.Set(settings.Value{Name: "R2_ACCESS_KEY_ID"}) },
+		"they have half of it":         func(c *account) { _ = c.settings.Set(settings.Value{Name: "R2_SECRET_ACCESS_KEY"}) },
+		"they have another":            func(c *account) { _ = c.settings.Set(settings.Value{Name: "R2_ACCESS_KEY_ID", Text: "other"}) },
+		"somebody deleted it":          func(c *account) { c.Forget(c.Tokens()[0]) },
+		"there is another of its name": func(c *account) { c.Copy(c.Tokens()[0]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newAccount(t)
+			mustApply(t, c, site)
+			change(c)
+			mustApply(t, c, site)
+			done(t, c, site)
+			tokens := c.Tokens()
+			if len(tokens) != 1 || tokens[0].ID != c.settings.Get("R2_ACCESS_KEY_ID") || keyOf(tokens[0]) != c.settings.Get("R2_SECRET_ACCESS_KEY") {
+				t.Errorf("tokens %+v", tokens)
+			}
+		})
+	}
+}
+
+func TestAWorkerIsDeployedWhenItDiffers(t *testing.T) {
+	c := newAccount(t)
+	mustApply(t, c, site)
+	c.Changes()
+	c.tag = "b"
+	mustApply(t, c, site)
+	if got := c.Changes(); !reflect.DeepEqual(got, []string{"deploy weir"}) {
+		t.Errorf("another Worker is deployed by %v", got)
+	}
+	if err := c.settings.Set(settings.Value{Name: "R2_SECRET_ACCESS_KEY"}); err != nil {
+		t.Fatal(err)
+	}
+	mustApply(t, c, site)
+	if got := c.Changes(); len(got) != 2 || got[1] != "deploy weir" {
+		t.Errorf("with another secret, it is deployed by %v", got)
+	}
+	done(t, c, site)
+	c.Script("weir").Secrets = map[string]string{"TRANSCODER_URL": "https://old.example.com"}
+	c.Changes()
+	mustApply(t, c, site)
+	if got := c.Changes(); len(got) != 2 || !strings.HasPrefix(got[0], "DELETE") || got[1] != "deploy weir" || len(c.Script("weir").Secrets) > 0 {
+		t.Errorf("of a secret that is no setting any more, it changed %v", got)
+	}
+	done(t, c, site)
+}
+
+func TestADomainIsNotTakenFromOthers(t *testing.T) {
+	c := newAccount(t)
+	c.Lead("video.example.com", "shop")
+	err := apply(t, c, site)
+	if !errors.Is(err, cf.ErrRefused) || !strings.Contains(err.Error(), "https://video.example.com leads to the Worker shop") {
+		t.Errorf("it said %v", err)
+	}
+	if got := c.Hosts()["video.example.com"]; got != "shop" {
+		t.Errorf("the domain leads to %s now", got)
+	}
+	moved := site
+	moved.Domain = "films.example.com"
+	c = newAccount(t)
+	mustApply(t, c, site)
+	c.Lead("other.example.com", "shop")
+	mustApply(t, c, moved)
+	if got := c.Hosts(); !reflect.DeepEqual(got, map[string]string{"films.example.com": "weir", "other.example.com": "shop"}) {
+		t.Errorf("the domains lead to %v", got)
+	}
+	moved.Domain = ""
+	mustApply(t, c, moved)
+	if got := c.Hosts(); len(got) != 1 {
+		t.Errorf("without a domain, there are %v", got)
+	}
+}
+
+// Taking it down leaves what is others', and may break off at any request.
+func TestDestroyedIsGone(t *testing.T) {
+	for _, data := range []bool{false, true} {
+		for at := -1; ; at++ {
+			c := newAccount(t)
+			mustApply(t, c, site)
+			c.Put("", "others", &cftest.Bucket{})
+			c.Cloud.Deploy("shop", "theirs")
+			c.Lead("shop.example.com", "shop")
+			c.Bucket("", "videos").Objects = 7
+			s, n := site, 0
+			if data {
+				s.Empty = func(context.Context) error { c.Bucket("", "videos").Objects = 0; return nil }
+			}
+			if at >= 0 {
+				c.Fault = func(string, string) (int, bool) {
+					n++
+					if n-1 == at {
+						return http.StatusInternalServerError, at%2 == 0
+					}
+					return 0, false
+				}
+			}
+			err := c.deployment(s, option.WithMaxRetries(0)).Destroy(t.Context(), func(cf.Step) {})
+			c.Fault = nil
+			if at < 0 && err != nil {
+				t.Fatal(err)
+			}
+			if err := c.deployment(s).Destroy(t.Context(), func(cf.Step) {}); err != nil {
+				t.Fatal(err)
+			}
+			left := c.Bucket("", "videos")
+			if (left == nil) != data || c.Bucket("", "others") == nil {
+				t.Errorf("after a failure at request %d, the buckets are %+v", at, left)
+			}
+			if left != nil && (left.Objects != 7 || len(left.Told) > 0 || len(left.Lifecycle) != 1 || len(left.CORS) != 0) {
+				t.Errorf("after a failure at request %d, the bucket is %+v", at, left)
+			}
+			if len(c.Queues())+len(c.Tokens()) > 0 || len(c.Scripts()) != 1 || len(c.Hosts()) != 1 || c.settings.Get("R2_SECRET_ACCESS_KEY") != "" {
+				t.Errorf("after a failure at request %d, there are %v, %v, %v, %v", at, c.Queues(), c.Tokens(), c.Scripts(), c.Hosts())
+			}
+			if at >= 0 && n <= at {
+				break
+			}
+		}
+	}
+}
+
+func TestABucketWithVideosIsNotDeletedByMistake(t *testing.T) {
+	c := newAccount(t)
+	mustApply(t, c, site)
+	c.Bucket("", "videos").Objects = 7
+	s := site
+	s.Empty = func(context.Context) error { return errors.New("the bucket does not answer") }
+	if err := c.deployment(s).Destroy(t.Context(), func(cf.Step) {}); err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("it said %v", err)
+	}
+	if c.Bucket("", "videos") == nil || len(c.Tokens()) != 1 {
+		t.Error("the bucket is gone, or the keys with which it could be emptied")
+	}
+}
+
+func TestAddressOfAWorkerWithoutADomain(t *testing.T) {
+	c := newAccount(t)
+	got, err := cf.Address(t.Context(), site, c.Options()...)
+	if err != nil || got != "https://weir.example.workers.dev" {
+		t.Errorf("%s, %v", got, err)
+	}
+	c.Subdomain = ""
+	if _, err := cf.Address(t.Context(), site, c.Options()...); err == nil || !strings.Contains(err.Error(), "--domain") {
+		t.Errorf("without one, it said %v", err)
+	}
+}
+
 func TestEveryLocationIsTaken(t *testing.T) {
 	for _, l := range cf.Locations {
-		c, s := cftest.New(t), site
+		c, s := newAccount(t), site
 		s.Location = l
 		mustApply(t, c, s)
 		if got := c.Bucket("", "videos").Location; got != l {

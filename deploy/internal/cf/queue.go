@@ -12,6 +12,8 @@ import (
 	"github.com/cloudflare/cloudflare-go/v7/r2"
 )
 
+const queuesPermission = "Queues Write"
+
 // uploadsPrefix is where a new object is an upload.
 const uploadsPrefix = "uploads/"
 
@@ -43,7 +45,7 @@ func (q intake) exist() part {
 	want := []string{q.site.Uploads, q.site.Dead}
 	var have []string
 	return part{
-		what: "queues", permission: "Queues Write", want: want,
+		what: "queues", permission: queuesPermission, want: want,
 		read: func(ctx context.Context) ([]string, error) {
 			ids, err := q.ids(ctx)
 			have = slices.DeleteFunc(slices.Clone(want), func(name string) bool { return ids[name] == "" })
@@ -55,6 +57,19 @@ func (q intake) exist() part {
 					continue
 				}
 				if _, err := q.api.New(ctx, queues.QueueNewParams{AccountID: cloudflare.F(q.site.Account), QueueName: cloudflare.F(name)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		remove: func(ctx context.Context) error {
+			ids, err := q.ids(ctx)
+			if err != nil {
+				return err
+			}
+			for _, name := range have {
+				_, err := q.api.Delete(ctx, ids[name], queues.QueueDeleteParams{AccountID: cloudflare.F(q.site.Account)})
+				if err != nil && !missing(err) {
 					return err
 				}
 			}
@@ -106,8 +121,7 @@ func (q intake) notification() part {
 			}
 			id := ids[q.site.Uploads]
 			// Rules that overlap are refused, so those of this queue go first; nothing else uses it.
-			_, err = q.events.Delete(ctx, q.site.Bucket, id, r2.BucketEventNotificationDeleteParams{AccountID: cloudflare.F(q.site.Account)})
-			if err != nil && !missing(err) {
+			if err := q.silence(ctx, id); err != nil {
 				return err
 			}
 			_, err = q.events.Update(ctx, q.site.Bucket, id, r2.BucketEventNotificationUpdateParams{
@@ -118,5 +132,21 @@ func (q intake) notification() part {
 			})
 			return err
 		},
+		remove: func(ctx context.Context) error {
+			ids, err := q.ids(ctx)
+			if err != nil {
+				return err
+			}
+			return q.silence(ctx, ids[q.site.Uploads])
+		},
 	}
+}
+
+// silence ends what the bucket tells a queue.
+func (q intake) silence(ctx context.Context, queue string) error {
+	_, err := q.events.Delete(ctx, q.site.Bucket, queue, r2.BucketEventNotificationDeleteParams{AccountID: cloudflare.F(q.site.Account)})
+	if missing(err) {
+		return nil
+	}
+	return err
 }

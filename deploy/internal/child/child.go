@@ -9,6 +9,7 @@
 package child
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -99,6 +100,23 @@ func Start(p Program, log io.Writer) (*Child, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Run runs the program to its end, which is an error if it is no success; or until ctx ends, and then stops it.
+func Run(ctx context.Context, p Program, log io.Writer, grace time.Duration) error {
+	c, err := Start(p, log)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("%s: %w", c.name, context.Cause(ctx)), c.Stop(grace))
+	}
+	if c.err != nil {
+		return c.Err()
+	}
+	return nil
 }
 
 // Done is closed when no process of the child's group is left.

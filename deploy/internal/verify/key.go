@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -88,6 +89,11 @@ func (k Key) sign(signer, text string) (string, error) {
 	c["sub"] = "videos/other"
 	other, err := k.token(c)
 	return wanted[:strings.LastIndexByte(wanted, '.')] + other[strings.LastIndexByte(other, '.'):], err
+}
+
+// Token is a token of the key that opens what is under a path, as videos/intro, from now on for as long as it lives.
+func (k Key) Token(path string, now time.Time, life time.Duration) (string, error) {
+	return k.token(jwt.MapClaims{"sub": path, "iat": now.Unix(), "exp": now.Add(life).Unix()})
 }
 
 func (k Key) token(c jwt.MapClaims) (string, error) {

@@ -1,7 +1,7 @@
 // Package wrangler knows wrangler.toml, the wanted state of the Worker and its container. Start at [Read].
 //
-// It understands what a deployment needs beside Wrangler itself: names of buckets, queues and domains, and whether the door is
-// shut. All else in the file is between Wrangler and Cloudflare.
+// It understands what a deployment needs beside Wrangler itself: names of buckets and queues, and whether the door is shut. All else in
+// the file is between Wrangler and Cloudflare. [Release] runs it.
 package wrangler
 
 import (
@@ -22,7 +22,7 @@ type Config struct {
 	Bucket      Bucket // bound to BUCKET
 	Uploads     string // the queue that is told of uploads
 	Dead        string // the queue for what could not be taken in
-	Domains     []string
+	Container   bool   // the transcoder runs beside the Worker
 }
 
 // Bucket is an R2 bucket.
@@ -51,12 +51,12 @@ type file struct {
 }
 
 type section struct {
-	Name    string            `toml:"name"`
-	Assets  *assets           `toml:"assets"`
-	Cache   *cache            `toml:"cache"`
-	Exports map[string]export `toml:"exports"`
-	Routes  []any             `toml:"routes"`
-	Buckets []struct {
+	Name       string            `toml:"name"`
+	Assets     *assets           `toml:"assets"`
+	Cache      *cache            `toml:"cache"`
+	Exports    map[string]export `toml:"exports"`
+	Containers []struct{}        `toml:"containers"`
+	Buckets    []struct {
 		Binding      string `toml:"binding"`
 		Name         string `toml:"bucket_name"`
 		Jurisdiction string `toml:"jurisdiction"`
@@ -100,9 +100,6 @@ func parse(text []byte, environment string) (Config, error) {
 	if s.Exports == nil {
 		s.Exports = f.Exports
 	}
-	if s.Routes == nil {
-		s.Routes = f.Routes
-	}
 	if s.Name == "" {
 		s.Name = f.Name + "-" + environment
 	}
@@ -113,7 +110,7 @@ func parse(text []byte, environment string) (Config, error) {
 var protected = []string{"/videos/*", "/t/*"}
 
 func (s section) config(environment string) (Config, error) {
-	c := Config{Environment: environment, Worker: s.Name}
+	c := Config{Environment: environment, Worker: s.Name, Container: len(s.Containers) > 0}
 	var problems []error
 	refuse := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
@@ -136,12 +133,6 @@ func (s section) config(environment string) (Config, error) {
 	if c.Uploads == "" || c.Dead == "" || c.Uploads == c.Dead {
 		refuse("there must be one [[queues.consumers]], with a queue and another dead_letter_queue")
 	}
-	for _, r := range s.Routes {
-		if t, ok := r.(map[string]any); ok && t["custom_domain"] == true {
-			c.Domains = append(c.Domains, fmt.Sprint(t["pattern"]))
-		}
-	}
-
 	// A cache before the entrypoint that checks tokens answers without it.
 	if def := s.Exports["default"]; def.Cache != nil {
 		s.Cache = def.Cache

@@ -20,7 +20,6 @@ enabled = false
 binding = "BUCKET"
 bucket_name = "local"
 [env.live]
-routes = [{ pattern = "video.example.com", custom_domain = true }, "example.com/videos/*"]
 [[env.live.r2_buckets]]
 binding = "OTHER"
 bucket_name = "other"
@@ -49,7 +48,7 @@ func TestAnEnvironmentIsRead(t *testing.T) {
 	}
 	want := wrangler.Config{
 		Environment: "live", Worker: "weir-live", Bucket: wrangler.Bucket{Name: "videos", Jurisdiction: "eu"},
-		Uploads: "uploads", Dead: "dead", Domains: []string{"video.example.com"},
+		Uploads: "uploads", Dead: "dead",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("read %+v, want %+v", got, want)

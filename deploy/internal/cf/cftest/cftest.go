@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -35,11 +36,17 @@ type Cloud struct {
 	URL string // of the API
 	// Fault, if set, chooses what goes wrong with a request: an HTTP status, or 0. Unheard is for a request that takes effect all the same.
 	Fault func(method, path string) (status int, unheard bool)
+	// Subdomain is the account's, of workers.dev.
+	Subdomain string
 
 	t       testing.TB
 	mu      sync.Mutex
 	buckets map[string]*Bucket // by jurisdiction/name
 	queues  []queue
+	tokens  []*APIToken
+	scripts map[string]*Script
+	domains map[string]string // the Worker of each
+	minted  int
 	changes []string
 }
 
@@ -50,14 +57,18 @@ type Bucket struct {
 	CORS      []json.RawMessage
 	Lifecycle []json.RawMessage
 	Location  string
+	Objects   int
 	Told      map[string][]json.RawMessage // rules of notifications, by the queue's ID
 }
 
-type queue struct{ id, name string }
+type queue struct {
+	id, name  string
+	consumers []Consumer
+}
 
 // New starts an empty account, until the test ends.
 func New(t testing.TB) *Cloud {
-	c := &Cloud{t: t, buckets: map[string]*Bucket{}}
+	c := &Cloud{t: t, Subdomain: "example", buckets: map[string]*Bucket{}, scripts: map[string]*Script{}, domains: map[string]string{}}
 	mux := http.NewServeMux()
 	var all struct {
 		Operations map[string]json.RawMessage `json:"operations"`
@@ -87,6 +98,9 @@ func New(t testing.TB) *Cloud {
 		}
 		mux.HandleFunc(operation, func(w http.ResponseWriter, r *http.Request) { c.serve(w, r, body, do) })
 	}
+	for operation, do := range ofWrangler {
+		mux.HandleFunc(operation, func(w http.ResponseWriter, r *http.Request) { c.serve(w, r, anything, do) })
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		t.Errorf("the API has no %s %s", r.Method, r.URL.Path)
 		answer(w, http.StatusMethodNotAllowed, failed(10405, "Method not allowed"))
@@ -96,6 +110,9 @@ func New(t testing.TB) *Cloud {
 	c.URL = server.URL + "/client/v4/"
 	return c
 }
+
+// anything is the shape of a request that nobody has published.
+var anything = &jsonschema.Schema{}
 
 // Options lead a client here.
 func (c *Cloud) Options() []option.RequestOption {
@@ -127,6 +144,58 @@ func (c *Cloud) Queues() (names []string) {
 		names = append(names, q.name)
 	}
 	return names
+}
+
+// Tokens returns the API tokens.
+func (c *Cloud) Tokens() []*APIToken {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.tokens)
+}
+
+// Forget deletes an API token.
+func (c *Cloud) Forget(t *APIToken) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tokens = slices.DeleteFunc(c.tokens, func(other *APIToken) bool { return other == t })
+}
+
+// Copy makes another API token of the same name.
+func (c *Cloud) Copy(t *APIToken) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	other := *t
+	other.ID = strings.Repeat("f", len(t.ID))
+	c.tokens = slices.Insert(c.tokens, 0, &other)
+}
+
+// Deploy puts a version of a Worker there, as Wrangler does.
+func (c *Cloud) Deploy(script, tag string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.scripts[script] = &Script{Tag: tag}
+	c.changes = append(c.changes, "deploy "+script)
+}
+
+// Scripts returns the names of the Workers.
+func (c *Cloud) Scripts() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.scripts))
+}
+
+// Lead leads a host to a Worker.
+func (c *Cloud) Lead(host, script string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.domains[host] = script
+}
+
+// Hosts returns where each host leads.
+func (c *Cloud) Hosts() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.domains)
 }
 
 // Changes returns the requests that have changed something, as "POST path", and forgets them.
@@ -201,6 +270,9 @@ func (c *Cloud) misshapen(r *http.Request, body []byte, shape *jsonschema.Schema
 	}
 	if j := r.Header.Get("Cf-R2-Jurisdiction"); !slices.Contains([]string{"", "default", "eu", "fedramp"}, j) {
 		return http.StatusBadRequest, "no jurisdiction: " + j
+	}
+	if shape == anything {
+		return 0, ""
 	}
 	if shape == nil {
 		if len(body) > 0 {

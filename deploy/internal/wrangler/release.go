@@ -1,0 +1,128 @@
+package wrangler
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"weir/deploy/internal/child"
+)
+
+// CommandLine is what runs wrangler of a checkout: Node, and its first arguments. It is the command line itself: bin/wrangler.js would be
+// one more process, between us and the one to stop.
+func CommandLine(root string) (node string, args []string, err error) {
+	modules := filepath.Join(root, "edge-auth", "node_modules")
+	node, cli := filepath.Join(modules, "node", "bin", "node"), filepath.Join(modules, "wrangler", "wrangler-dist", "cli.js")
+	for _, need := range []struct{ file, mend string }{
+		{node, "run `go tool task setup`"},
+		{cli, "run `go tool task setup`"},
+		{filepath.Join(root, "edge-auth", "edge.wasm"), "run `go tool task wasm`"},
+		{filepath.Join(root, "edge-auth", "public", "player", "watch.js"), "run `go tool task wasm`"},
+	} {
+		if _, err := os.Stat(need.file); err != nil {
+			return "", nil, fmt.Errorf("%s is missing: %s", need.file, need.mend)
+		}
+	}
+	return node, []string{"--no-warnings", cli}, nil
+}
+
+const (
+	// deployTimeout is for a Worker of some hundred kilobytes; building and pushing the container's image takes minutes.
+	deployTimeout = 30 * time.Minute
+	stopGrace     = 10 * time.Second
+)
+
+// Release is the Worker of a checkout, with the settings of one environment.
+type Release struct {
+	Root   string
+	Config Config
+	// Secrets are the Worker's settings that are not in wrangler.toml. Wrangler gets them in a file that nobody else may read.
+	Secrets func() map[string]string
+	Account string
+	Token   string    // of the API
+	API     string    // its base URL; "" is Cloudflare's
+	Log     io.Writer // what wrangler says; it has no secrets. nil is nowhere
+}
+
+// sources are what a Worker is made of, and what its container is.
+var sources, containerSources = []string{"wrangler.toml", "edge-auth"}, []string{"deploy/Dockerfile", "go.mod", "go.sum", "transcoder", "edge-auth"}
+
+// Tag is the SHA-256 of the Worker's files and settings: the settings are keys, which no hash tells.
+func (r Release) Tag() (string, error) {
+	sum := sha256.New()
+	all := sources
+	if r.Config.Container {
+		all = append(append([]string{}, sources...), containerSources...)
+	}
+	for _, name := range all {
+		if err := filepath.WalkDir(filepath.Join(r.Root, name), func(path string, d fs.DirEntry, err error) error {
+			switch base := filepath.Base(path); {
+			case err != nil:
+				return err
+			case d.IsDir() && (base == "node_modules" || base == "testdata" || base == "bench" || strings.HasPrefix(base, ".")):
+				return fs.SkipDir
+			case d.IsDir() || strings.HasSuffix(base, "_test.go") || name == "edge-auth" && strings.HasSuffix(base, ".go") && !r.Config.Container:
+				return nil // edge.wasm is what becomes of Go
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			inside, err := filepath.Rel(r.Root, path)
+			fmt.Fprintf(sum, "%s %x\n", inside, sha256.Sum256(data))
+			return err
+		}); err != nil {
+			return "", fmt.Errorf("read what the Worker is made of: %w", err)
+		}
+	}
+	if err := json.NewEncoder(sum).Encode([]any{r.Config.Environment, r.Secrets()}); err != nil {
+		return "", err
+	}
+	return "weir-" + hex.EncodeToString(sum.Sum(nil)[:16]), nil
+}
+
+// Deploy runs `wrangler deploy`.
+func (r Release) Deploy(ctx context.Context, tag string) (err error) {
+	node, args, err := CommandLine(r.Root)
+	if err != nil {
+		return fmt.Errorf("deploy the Worker: %w", err)
+	}
+	temp, err := os.MkdirTemp("", "weir-deploy-") // 0700
+	if err != nil {
+		return fmt.Errorf("deploy the Worker: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	secrets, err := json.Marshal(r.Secrets())
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(temp, "secrets.json")
+	if err := os.WriteFile(file, secrets, 0o600); err != nil {
+		return fmt.Errorf("deploy the Worker: %w", err)
+	}
+	env := []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"), // for the container's image
+		"TMPDIR=" + temp, "XDG_CONFIG_HOME=" + filepath.Join(temp, "config"), "WRANGLER_LOG_PATH=" + filepath.Join(temp, "logs"),
+		"CI=1", "NO_COLOR=1", "WRANGLER_SEND_METRICS=false", "WRANGLER_SEND_ERROR_REPORTS=false", "WRANGLER_HIDE_BANNER=true",
+		"CLOUDFLARE_ACCOUNT_ID=" + r.Account, "CLOUDFLARE_API_TOKEN=" + r.Token,
+	}
+	if r.API != "" {
+		env = append(env, "CLOUDFLARE_API_BASE_URL="+strings.TrimSuffix(r.API, "/"))
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("it was not done within %v", deployTimeout))
+	defer cancel()
+	return child.Run(ctx, child.Program{
+		Name: "wrangler deploy", Path: node, Dir: r.Root, Env: env,
+		Args: append(args, "deploy", "--config", filepath.Join(r.Root, "wrangler.toml"), "--env", r.Config.Environment,
+			"--tag", tag, "--message", "deployed by `deploy apply`", "--secrets-file", file),
+	}, r.Log, stopGrace)
+}
