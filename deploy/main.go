@@ -9,6 +9,7 @@
 //	deploy rotate-keys               change the key that signs tokens, while people watch
 //	deploy destroy [--data]          take it down, once its name was typed
 //	deploy verify [--url URL]        hold a deployment to the Worker's specification
+//	deploy verify-local              the same with a whole job, of everything on this machine
 //	deploy check URL                 hold a published video to Apple's rules and to RFC 8216
 //	deploy chaos                     break it as machines break, and see what it keeps
 //	deploy bench                     measure how quick it is, how it scales and what it needs

@@ -23,7 +23,6 @@ import (
 	"weir/deploy/internal/check"
 	"weir/deploy/internal/demo"
 	"weir/deploy/internal/setup"
-	"weir/deploy/internal/verify"
 	"weir/deploy/local"
 )
 
@@ -50,9 +49,15 @@ const usage = `usage: deploy COMMAND
                          --domain HOST  where people watch, in a zone of the account; without it, at workers.dev
                          --location L   where the bucket is to be: apac, eeur, enam, oc, weur, wnam
                          --origin URL   pages there upload into the bucket; as often as needed
-  verify [--url URL]     hold the Worker at URL, or else at PUBLIC_URL, to its specification (deploy/internal/verify/edge.http); print
-                         RESULT {json}. In the environment, as for the transcoder: R2_ENDPOINT, R2_BUCKET, R2_ACCESS_KEY_ID,
-                         R2_SECRET_ACCESS_KEY and TOKEN_KEY
+  verify [FLAGS]         hold a deployment's Worker to its specification (deploy/internal/verify/edge.http); print RESULT {json}. Where it is
+                         says the environment, as for the transcoder: PUBLIC_URL, R2_ENDPOINT, R2_BUCKET, R2_ACCESS_KEY_ID,
+                         R2_SECRET_ACCESS_KEY and TOKEN_KEY, or the settings of apply
+                         --env E        .weir/E.env, instead of the environment; --settings F: another file
+                         --url URL      of the Worker, instead of PUBLIC_URL
+                         --job          and take a video through it, hold what is published to Apple's rules, and delete it. Takes API_KEY
+                         --video F      this one, instead of a sample of ten seconds
+                         --webhook URL  who is told of it; instead of nobody
+  verify-local           start everything on this machine, verify it with a whole job as if it were live, and stop it
   check [--json] URL     hold the video whose multivariant playlist is at URL to Apple's rules and to RFC 8216: read every byte of it, print
                          a line a finding with the rule's number, and RESULT {json}
                          --json         a line of JSON a finding
@@ -145,8 +150,9 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	case "plan":
 		do = planCommand(ctx, flags, stdout)
 	case "verify":
-		site := flags.String("url", "", "")
-		do = func() error { return verifyWorker(ctx, *site, stdout) }
+		do = verifyCommand(ctx, flags, stdout)
+	case "verify-local":
+		do = func() error { return verifyLocal(ctx, stdout) }
 	case "check":
 		asJSON, header := flags.Bool("json", false, ""), headers(flags)
 		operands = 1
@@ -320,14 +326,6 @@ func wasm(ctx context.Context, stdout io.Writer) error {
 		_, _ = fmt.Fprintln(stdout, "edge-auth/edge.wasm and edge-auth/public are newer than their sources")
 	}
 	return nil
-}
-
-func verifyWorker(ctx context.Context, site string, stdout io.Writer) error {
-	target, err := verify.Load(os.Getenv, site)
-	if err != nil {
-		return fmt.Errorf("%w: what to verify is to be set in the environment:\n%w", errUsage, err)
-	}
-	return verify.Command(ctx, target, stdout)
 }
 
 // readable says in time that a video cannot be read: before minutes of set-up.

@@ -53,20 +53,21 @@ func parseURL(text string) (*url.URL, bool) {
 	return u, err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
-// Command runs the specification of the Worker against a deployment. It prints a line a section, failures in full, and RESULT as
-// the last line. A failure is [ErrFailed].
-func Command(ctx context.Context, target Target, out io.Writer) error {
+// Command runs the specification of the Worker against a deployment and, unless it is nil, a whole job. It prints a line a section,
+// failures in full, and RESULT as the last line. A failure is [ErrFailed].
+func Command(ctx context.Context, target Target, job *Job, out io.Writer) error {
 	script, err := Edge()
 	if err != nil {
 		return err
 	}
-	return command(ctx, target, script, out)
+	return command(ctx, target, script, job, out)
 }
 
-func command(ctx context.Context, target Target, script Script, out io.Writer) error {
+func command(ctx context.Context, target Target, script Script, job *Job, out io.Writer) error {
 	var result struct {
-		Checks int `json:"checks"`
-		Failed int `json:"failed"`
+		Checks int        `json:"checks"`
+		Failed int        `json:"failed"`
+		Job    *JobResult `json:"job,omitempty"`
 	}
 	var section struct {
 		heading        string
@@ -96,6 +97,14 @@ func command(ctx context.Context, target Target, script Script, out io.Writer) e
 	flush()
 	if err != nil {
 		return err
+	}
+	if job != nil {
+		done, err := job.Run(ctx, NewID())
+		if err != nil {
+			return fmt.Errorf("a whole job: %w", err)
+		}
+		say("%-54s playable after %.1f s, processed after %.1f s, %d segments, %.1f MB\n", "A whole job", done.PlayableS, done.ProcessedS, done.Segments, float64(done.Bytes)/1e6)
+		result.Job = &done
 	}
 	line, err := json.Marshal(result)
 	if err != nil {

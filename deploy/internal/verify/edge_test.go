@@ -96,7 +96,7 @@ func TestWorkerIsAsSpecified(t *testing.T) {
 
 func TestCommandTellsHowManyPassed(t *testing.T) {
 	var out bytes.Buffer
-	if err := verify.Command(t.Context(), load(t, environment()), &out); err != nil {
+	if err := verify.Command(t.Context(), load(t, environment()), nil, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -119,7 +119,7 @@ func TestCommandShowsFailures(t *testing.T) {
 	to := load(t, environment())
 	to.URL = flaw{response: answers("", `^HTTP/1.1 416`, "HTTP/1.1 400")}.serve(t)
 	var out bytes.Buffer
-	err := verify.Command(t.Context(), to, &out)
+	err := verify.Command(t.Context(), to, nil, &out)
 	if !errors.Is(err, verify.ErrFailed) {
 		t.Errorf("error %v", err)
 	}

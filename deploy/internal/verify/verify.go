@@ -22,7 +22,6 @@ package verify
 
 import (
 	"context"
-	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -65,7 +64,7 @@ type Result struct {
 // Run puts the script's objects into the bucket, makes its exchanges one after another, reports each, and removes the objects,
 // also when it is interrupted. The error is about what kept it from running, as a Worker that cannot be reached.
 func Run(ctx context.Context, target Target, script Script, report func(Result)) (err error) {
-	w := &words{video: "verify-" + rand.Text(), key: target.Key, tokens: script.tokens, values: map[string]string{}}
+	w := &words{video: NewID(), key: target.Key, tokens: script.tokens, values: map[string]string{}}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 		defer cancel()
