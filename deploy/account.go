@@ -253,11 +253,10 @@ func destroyCommand(ctx context.Context, flags *flag.FlagSet, stdin io.Reader, s
 // readLine reads a line, and no byte after it.
 func readLine(r io.Reader) (string, error) {
 	var line []byte
-	for b := make([]byte, 1); ; {
+	for b := make([]byte, 1); ; line = append(line, b...) {
 		if _, err := io.ReadFull(r, b); err != nil || b[0] == '\n' {
 			return strings.TrimSuffix(string(line), "\r"), err
 		}
-		line = append(line, b[0])
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	tokensPermission = "Account API Tokens Write"
+	tokensPermission = "Account API Tokens Write" //nolint:gosec // the name of a permission
 	// itemWrite is the permission to read and write a bucket's objects, and nothing else of it.
 	itemWrite = "Workers R2 Storage Bucket Item Write"
 )

@@ -124,8 +124,8 @@ func (r Rotation) taken(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
 	defer cancel()
-	last := "no answer"
 	for inARow := 0; inARow < learned; {
+		var last string
 		token, err := key.Token("videos/weir-rotation", r.Now(), time.Hour)
 		if err != nil {
 			return err

@@ -78,7 +78,7 @@ func (r Release) Tag() (string, error) {
 				return err
 			}
 			inside, err := filepath.Rel(r.Root, path)
-			fmt.Fprintf(sum, "%s %x\n", inside, sha256.Sum256(data))
+			_, _ = fmt.Fprintf(sum, "%s %x\n", inside, sha256.Sum256(data))
 			return err
 		}); err != nil {
 			return "", fmt.Errorf("read what the Worker is made of: %w", err)

@@ -3,6 +3,7 @@ package cftest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -112,7 +113,7 @@ func (c call) uploaded() (*Script, reply) {
 	form := multipart.NewReader(bytes.NewReader(c.body), params["boundary"])
 	for {
 		part, err := form.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
