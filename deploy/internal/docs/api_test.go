@@ -192,7 +192,7 @@ func goProgram(t *testing.T, page document, with string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), binary)
 }
 
-// nodeProgram is the page's program for Node that has a text in it, and not one of the receivers' if it is no receiver.
+// nodeProgram is the page's program for Node that has a text in it.
 func nodeProgram(t *testing.T, page document, with string) *exec.Cmd {
 	t.Helper()
 	source := filepath.Join(t.TempDir(), "main.mjs")

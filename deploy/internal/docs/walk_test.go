@@ -198,7 +198,7 @@ func TestWhatNobodyRunsIsNoticed(t *testing.T) {
 	}
 }
 
-// blocks are those of a page in a language.
+// in gives a page's blocks in a language.
 func (d document) in(language string) (all []block) {
 	return slices.DeleteFunc(slices.Clone(d.blocks), func(b block) bool { return b.language != language })
 }
