@@ -12,7 +12,7 @@ import (
 var (
 	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
-	task     = regexp.MustCompile(`go tool task ([a-z]+(?::[a-z]+)*)`)
+	task     = regexp.MustCompile(`go tool task ([a-z]+(?:[:-][a-z]+)*)`)
 	code     = regexp.MustCompile("`([^`]+)`")
 	setting  = regexp.MustCompile(`^([A-Z][A-Z0-9_]{2,})(?:=.*)?$`)
 	snake    = regexp.MustCompile(`^[a-z]+(?:_[a-z]+)+$`)
@@ -167,7 +167,7 @@ func TestTasksAreThere(t *testing.T) {
 func taskfile(t *testing.T) []string {
 	t.Helper()
 	_, text, _ := strings.Cut(file(t, "Taskfile.yml"), "\ntasks:\n")
-	names, _ := find(regexp.MustCompile(`^  ([a-z]+(?::[a-z]+)*):$`), text)
+	names, _ := find(regexp.MustCompile(`^  ([a-z]+(?:[:-][a-z]+)*):$`), text)
 	return names
 }
 

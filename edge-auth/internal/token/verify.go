@@ -32,7 +32,7 @@ type Kind string
 
 // The kinds.
 const (
-	All       Kind = ""          // all that is watched; keys take a token of their own
+	All       Kind = ""          // all of a video, its key too
 	Playlist  Kind = "playlist"  // playlists and manifests
 	Thumbnail Kind = "thumbnail" // pictures
 	Key       Kind = "key"       // the keys of encrypted segments
