@@ -74,6 +74,7 @@ func (x *exchange) stream(object *body) error {
 			if _, err := x.w.Write(buffer[:n]); err != nil {
 				return fmt.Errorf("%w: %w", errClient, err)
 			}
+			_ = x.control.Flush() // the next bytes may be long in coming
 		}
 		if err == io.EOF {
 			return nil
