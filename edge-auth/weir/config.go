@@ -71,12 +71,16 @@ func (v *variables) required(name string) string {
 	return s
 }
 
-func (v *variables) url(name string) string {
+func (v *variables) url(name string) *url.URL {
 	s := v.required(name)
-	if u, err := url.Parse(s); s != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+	u, err := url.Parse(s)
+	if s != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		v.problems = append(v.problems, fmt.Errorf("%s must be an absolute http(s) URL", name))
 	}
-	return s
+	if err != nil {
+		return &url.URL{}
+	}
+	return u
 }
 
 // headerName is that of a header field (RFC 9110 section 5.1), as far as anybody names one.

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strings"
-	"sync"
 )
 
 // running is `weir edge` in this process, so that the race detector sees all of it.
@@ -15,47 +13,29 @@ type running struct {
 	url   string
 	end   context.CancelFunc
 	ended chan error
-
-	mu    sync.Mutex
-	lines []map[string]any // of the log
 }
 
-// start starts one and waits until it listens.
+// start starts one on a free port and waits until it listens.
 func start(env map[string]string) (*running, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &running{end: cancel, ended: make(chan error, 1)}
+	env["LISTEN"] = "127.0.0.1:0"
 	out, in := io.Pipe()
-	getenv := func(name string) string {
-		if value, ok := env[name]; ok || name != "LISTEN" {
-			return value
-		}
-		return "127.0.0.1:0"
-	}
 	go func() {
-		err := run(ctx, []string{"edge"}, getenv, io.Discard, in)
+		err := run(ctx, []string{"edge"}, func(name string) string { return env[name] }, io.Discard, in)
 		_ = in.Close()
 		e.ended <- err
 	}()
-	listening := make(chan string, 1)
-	go func() {
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			var line map[string]any
-			if json.Unmarshal(lines.Bytes(), &line) == nil {
-				e.mu.Lock()
-				e.lines = append(e.lines, line)
-				e.mu.Unlock()
-				if address, ok := line["listen"].(string); ok {
-					listening <- address
-				}
-			}
-		}
-		close(listening)
-	}()
-	address, ok := <-listening
-	if !ok {
+	lines := bufio.NewScanner(out)
+	var first struct{ Listen string }
+	if !lines.Scan() {
 		return nil, errors.Join(errors.New("it did not start"), <-e.ended)
 	}
-	e.url = "http://" + address
+	if err := json.Unmarshal(lines.Bytes(), &first); err != nil {
+		return nil, err
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	e.url = "http://" + first.Listen
 	return e, nil
 }
 
@@ -63,16 +43,4 @@ func start(env map[string]string) (*running, error) {
 func (e *running) stop() error {
 	e.end()
 	return <-e.ended
-}
-
-// said are the lines of the log with this message.
-func (e *running) said(message string) (found []map[string]any) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, line := range e.lines {
-		if text, _ := line["msg"].(string); strings.Contains(text, message) {
-			found = append(found, line)
-		}
-	}
-	return found
 }

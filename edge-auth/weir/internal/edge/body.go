@@ -76,7 +76,7 @@ func (x *exchange) stream(object *body) error {
 			}
 			_ = x.control.Flush() // the next bytes may be long in coming
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -107,7 +108,7 @@ func start(t testing.TB, change func(*edge.Config), transcoder string) *rim {
 	config := edge.Config{
 		Log: slog.New(slog.NewJSONHandler(r.log, nil)), Now: time.Now,
 		Gate:   gate.New(gate.Config{TokenKeys: tokenKeys, TranscoderURL: transcoder}),
-		Bucket: bucket.Open(bucket.Config{Endpoint: s3.URL, Name: "bucket", Region: "auto", AccessKeyID: "id", SecretAccessKey: "the bucket's secret"}),
+		Bucket: open(t, s3.URL),
 	}
 	if change != nil {
 		change(&config)
@@ -148,6 +149,15 @@ func mint(t testing.TB, more jwt.MapClaims) string {
 		t.Fatal(err)
 	}
 	return compact
+}
+
+func open(t testing.TB, endpoint string) *bucket.Bucket {
+	t.Helper()
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bucket.Open(bucket.Config{Endpoint: u, Name: "bucket", Region: "auto", AccessKeyID: "id", SecretAccessKey: "the bucket's secret"})
 }
 
 // ask sends a request on a connection of its own; the caller reads the answer.
@@ -254,7 +264,7 @@ func TestABucketThatIsDown(t *testing.T) {
 	r := start(t, func(c *edge.Config) {
 		down := httptest.NewServer(http.NotFoundHandler())
 		down.Close()
-		c.Bucket = bucket.Open(bucket.Config{Endpoint: down.URL, Name: "bucket", Region: "auto", AccessKeyID: "id", SecretAccessKey: "the bucket's secret"})
+		c.Bucket = open(t, down.URL)
 	}, "")
 	resp, body, err := r.get(t, segment)
 	if err != nil {
@@ -358,7 +368,7 @@ func TestTheEndDrains(t *testing.T) {
 		if err != nil {
 			break
 		}
-		conn.Close()
+		_ = conn.Close()
 		if time.Since(begin) > 5*time.Second {
 			t.Fatal("new connections are taken")
 		}
