@@ -54,8 +54,7 @@ type Config struct {
 type Server struct {
 	Config
 	transcoder *http.Transport
-	draining   context.Context // ends when the server's end begins
-	drain      context.CancelFunc
+	draining   context.Context // ends when the server's end begins; set by Serve
 	answered   atomic.Uint64
 	buffers    sync.Pool // of *[bufferSize]byte
 	packers    sync.Pool // of *gzip.Writer
@@ -64,7 +63,6 @@ type Server struct {
 // New makes the edge.
 func New(c Config) *Server {
 	s := &Server{Config: c, transcoder: newTransport()}
-	s.draining, s.drain = context.WithCancel(context.Background())
 	s.buffers.New, s.packers.New = newBuffer, newPacker
 	return s
 }
@@ -80,7 +78,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	}
-	server.RegisterOnShutdown(s.drain)
+	draining, drain := context.WithCancel(context.WithoutCancel(ctx))
+	defer drain()
+	s.draining = draining
+	server.RegisterOnShutdown(drain)
 	drained := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
