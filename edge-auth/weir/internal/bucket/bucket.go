@@ -90,7 +90,10 @@ func (b *Bucket) Head(ctx context.Context, key string) (gate.Object, error) {
 	if err != nil {
 		return ended(key, err)
 	}
-	return found(out.ContentLength, out.ETag, out.LastModified, out.CacheControl), nil
+	if out.ContentLength == nil {
+		return ended(key, errors.New("the bucket does not say how large it is"))
+	}
+	return found(*out.ContentLength, out.ETag, out.LastModified, out.CacheControl), nil
 }
 
 // Get describes an object and gives all of it, or a part; the caller closes the body. Without one, it is as with Head.
@@ -108,13 +111,13 @@ func (b *Bucket) Get(ctx context.Context, key string, part gate.Part) (gate.Obje
 		o, err := ended(key, err)
 		return o, nil, err
 	}
-	return found(&size, out.ETag, out.LastModified, out.CacheControl), out.Body, nil
+	return found(size, out.ETag, out.LastModified, out.CacheControl), out.Body, nil
 }
 
 // found is what the bucket said of an object.
-func found(size *int64, etag *string, modified *time.Time, cacheControl *string) gate.Object {
+func found(size int64, etag *string, modified *time.Time, cacheControl *string) gate.Object {
 	return gate.Object{
-		Outcome: gate.Found, Size: aws.ToInt64(size), ETag: aws.ToString(etag),
+		Outcome: gate.Found, Size: size, ETag: aws.ToString(etag),
 		Modified: aws.ToTime(modified).UnixMilli(), CacheControl: aws.ToString(cacheControl),
 	}
 }

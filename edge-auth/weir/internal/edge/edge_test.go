@@ -332,6 +332,33 @@ func TestAClientThatGoesEndsTheBucketsCall(t *testing.T) {
 	}
 }
 
+// Nor is one that goes before the bucket has answered.
+func TestAClientThatGoesAtOnce(t *testing.T) {
+	r := start(t, func(c *edge.Config) { c.LogSample = 1 }, "")
+	asked := make(chan struct{}, 9)
+	r.store.fail(func(_ http.ResponseWriter, req *http.Request) bool {
+		asked <- struct{}{}
+		<-req.Context().Done()
+		return true
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, "GET", r.url+"/t/"+r.token+"/"+segment, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-asked
+		cancel()
+	}()
+	if _, err := http.DefaultTransport.RoundTrip(req); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	r.log.settle(t, "a request was answered")
+	if said := r.log.String(); strings.Contains(said, "failed") {
+		t.Errorf("the log says %s", said)
+	}
+}
+
 // The end was asked for: what is on its way arrives, nothing new is begun, and streams of events do not keep the server.
 func TestTheEndDrains(t *testing.T) {
 	events := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -52,7 +52,7 @@ func (x *exchange) serve() {
 			// It is compressed before anything is said, because its length is.
 			text, err := object.read(o.Size)
 			if err != nil {
-				x.Log.Error("the bucket failed", "error", err)
+				x.failed(err)
 				step = x.Gate.Respond(x.request, fetch, gate.Object{Outcome: gate.Failed}, now)
 			} else {
 				a.Body, a.Text = gate.TextBody, text
@@ -83,7 +83,7 @@ func (x *exchange) fetch(f gate.Fetch) (o gate.Object, b *body) {
 	case f.Op == gate.Head:
 		var err error
 		if o, err = x.Bucket.Head(x.r.Context(), f.Key); err != nil {
-			x.Log.Error("the bucket failed", "error", err)
+			x.failed(err)
 		}
 	default:
 		o, b = x.get(f)
@@ -104,7 +104,7 @@ func (x *exchange) get(f gate.Fetch) (gate.Object, *body) {
 		b = nil
 	}
 	if err != nil {
-		x.Log.Error("the bucket failed", "error", err)
+		x.failed(err)
 		return gate.Object{Outcome: gate.Failed}, nil
 	}
 	return o, b
@@ -129,7 +129,7 @@ func (x *exchange) epoch(key string) gate.Epoch {
 		text, err = b.read(min(o.Size, maxEpoch))
 	}
 	if err != nil {
-		x.Log.Error("the bucket failed", "error", err)
+		x.failed(err)
 		return gate.Epoch{Outcome: gate.Failed}
 	}
 	return gate.Epoch{Outcome: o.Outcome, Text: string(text)}
@@ -175,8 +175,8 @@ func (x *exchange) answer(a gate.Answer, object *body) {
 		return
 	}
 	if err := x.stream(object); err != nil {
-		if !errors.Is(err, errClient) && x.r.Context().Err() == nil {
-			x.Log.Error("the bucket failed: the answer was broken off", "key", a.Key, "error", err)
+		if !errors.Is(err, errClient) {
+			x.failed(fmt.Errorf("the answer was broken off: read %q: %w", a.Key, err))
 		}
 		panic(http.ErrAbortHandler)
 	}

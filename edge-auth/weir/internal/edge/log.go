@@ -17,6 +17,13 @@ func (x *exchange) log(status int, key, code string) {
 		"timing", x.timing, "ms", x.Now().Sub(x.began).Milliseconds(), "country", x.request.Country)
 }
 
+// failed writes a line about the bucket, unless its call ended because the client went away.
+func (x *exchange) failed(err error) {
+	if x.r.Context().Err() == nil {
+		x.Log.Error("the bucket failed", "error", err)
+	}
+}
+
 // report writes a line for each thing that a player said of itself. What it did not say is not there.
 func (x *exchange) report(points []gate.Point) {
 	for _, p := range points {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -44,7 +45,10 @@ func ReadPlayer(dir string) (Player, error) {
 		p["/"+name] = file{mediaType, `"` + hex.EncodeToString(sum[:16]) + `"`, content}
 		return nil
 	})
-	if err != nil || len(p["/player/watch.js"].content) == 0 {
+	if _, ok := p["/player/watch.js"]; err == nil && !ok {
+		err = errors.New("there is no player/watch.js")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%q is not the folder with the player that `go tool task wasm` makes, edge-auth/public: %w", dir, err)
 	}
 	return p, nil
