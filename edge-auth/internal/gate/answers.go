@@ -70,7 +70,7 @@ func preflight(t target) Answer {
 }
 
 func misconfigured(r Request, p problem) Answer {
-	return failure(r, 500, "misconfigured", "The Worker's "+p.setting+" cannot be used: "+p.reason+". "+p.remedy)
+	return failure(r, 500, "misconfigured", "The Worker's "+p.String())
 }
 
 func methodNotAllowed(r Request, t target) Answer {

@@ -24,8 +24,8 @@ func (g *Gate) decide(r Request, t target, now int64) Step {
 	if r.Method == "OPTIONS" { // before anything else: a preflight carries no token
 		return answer(preflight(t))
 	}
-	if g.problem != nil {
-		return answer(misconfigured(r, *g.problem))
+	if len(g.problems) > 0 {
+		return answer(misconfigured(r, g.problems[0]))
 	}
 	if !t.takes(r.Method) {
 		return answer(methodNotAllowed(r, t))

@@ -50,8 +50,8 @@ func isWord(part string) bool {
 // forward hands a request for the API on. No answer on these paths says that pages may read it: the API is for backends.
 func (g *Gate) forward(r Request, path string) Step {
 	switch {
-	case g.problem != nil:
-		return answer(misconfigured(r, *g.problem))
+	case len(g.problems) > 0:
+		return answer(misconfigured(r, g.problems[0]))
 	case g.transcoder == "":
 		// Not 404: to a backend that would say that its video is not there.
 		return answer(failure(r, 503, "no_transcoder", "The Worker does not know where the transcoder is. Set its variable "+

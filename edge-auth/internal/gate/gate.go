@@ -191,13 +191,13 @@ type Config struct {
 
 // Gate is the edge with its keys. It may be used by several goroutines.
 type Gate struct {
-	keys    token.Keys
-	origins []string // nil is all
-	known   memory
-	epochs  epochs
-	master  *signature.MAC // from which the keys of encrypted videos are derived; nil is none
-	cache   Cache
-	problem *problem // the first one
+	keys     token.Keys
+	origins  []string // nil is all
+	known    memory
+	epochs   epochs
+	master   *signature.MAC // from which the keys of encrypted videos are derived; nil is none
+	cache    Cache
+	problems []problem // in the order in which they are to be mended
 
 	transcoder string // origin of its API
 }
@@ -205,7 +205,10 @@ type Gate struct {
 // problem is a setting that cannot be used.
 type problem struct{ setting, reason, remedy string }
 
-// New makes a gate. If the configuration cannot be used, the gate answers everything with 500 and what to set.
+func (p problem) String() string { return p.setting + " cannot be used: " + p.reason + ". " + p.remedy }
+
+// New makes a gate. If the configuration cannot be used, the gate answers everything with 500 and what to set first; Problems tells
+// all of it.
 func New(c Config) *Gate {
 	g := &Gate{}
 	var err error
@@ -236,11 +239,18 @@ func New(c Config) *Gate {
 	return g
 }
 
-// blame notes a setting that cannot be used; all are in the order in which they are to be mended.
+// blame notes a setting that cannot be used.
 func (g *Gate) blame(setting, reason, remedy string) {
-	if g.problem == nil {
-		g.problem = &problem{setting, reason, remedy}
+	g.problems = append(g.problems, problem{setting, reason, remedy})
+}
+
+// Problems says of each setting that cannot be used why, and what to set. No secret is in it.
+func (g *Gate) Problems() []string {
+	var all []string
+	for _, p := range g.problems {
+		all = append(all, p.String())
 	}
+	return all
 }
 
 func parseOrigins(setting string) ([]string, error) {

@@ -127,12 +127,16 @@ func TestSettingsAreValidated(t *testing.T) {
 	if got := exchange(t, gate.New(gate.Config{}), &bucket{key: key, body: content}, r); got.status != 500 || !strings.Contains(got.body, "TOKEN_KEYS") {
 		t.Errorf("no TOKEN_KEYS: %d %s", got.status, got.body)
 	}
+	all := gate.New(gate.Config{Cache: "yes", EncryptionKey: "c2hvcnQ", LogSample: "1 %", TranscoderURL: "localhost", AllowedOrigins: "example.com"})
+	if problems := strings.Join(all.Problems(), "\n"); len(all.Problems()) != 6 || strings.Contains(problems, "c2hvcnQ") {
+		t.Errorf("not every problem at once, or a secret in one: %s", problems)
+	}
 	keys := gate.Request{Method: "GET", URL: "http://h/t/" + with(t, jwt.MapClaims{"kind": "key"}) + "/keys/abc"}
 	if got := exchange(t, open(t, gate.Config{}), &bucket{key: playlistKey}, keys); got.status != 500 || !strings.Contains(got.body, "ENCRYPTION_KEY") {
 		t.Errorf("no ENCRYPTION_KEY: %d %s", got.status, got.body)
 	}
 	good := gate.Config{Cache: "none", LogSample: "100", EncryptionKey: "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY", TranscoderURL: "https://t.example"}
-	if got := exchange(t, open(t, good), &bucket{key: key, body: content}, r); got.status != 200 {
+	if got := exchange(t, open(t, good), &bucket{key: key, body: content}, r); got.status != 200 || len(open(t, good).Problems()) > 0 {
 		t.Errorf("settings that are good: %d %s", got.status, got.body)
 	}
 }

@@ -30,13 +30,17 @@ type Rule struct {
 	origins   []string
 }
 
-// Admits tells whether the access rules let a client in: the first rule that it matches decides. Without one, it is let in.
+// Admits tells whether the access rules let a client in: the first rule that it matches decides. Without one, it is let in. An
+// address or a country that is not known may be one that is blocked.
 func (c Claims) Admits(client Client) bool {
 	if len(c.Rules) == 0 {
 		return true
 	}
 	ip, known := parseIP(client.IP)
 	for _, r := range c.Rules {
+		if !r.Allow && (len(r.countries) > 0 && client.Country == "" || len(r.networks) > 0 && !known) {
+			return false
+		}
 		if r.any || slices.Contains(r.countries, client.Country) || slices.Contains(r.origins, client.Origin) ||
 			known && slices.ContainsFunc(r.networks, func(n network) bool { return n.contains(ip) }) {
 			return r.Allow

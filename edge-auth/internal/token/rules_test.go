@@ -20,6 +20,7 @@ func TestTheFirstRuleThatMatchesDecides(t *testing.T) {
 		germany  = `{"type":"ip.geoip.country","action":"allow","country":["DE","AT"]}`
 		office   = `{"type":"ip.src","action":"allow","ip":["192.0.2.0/24","2001:db8::/32","203.0.113.7"]}`
 		bad      = `{"type":"ip.src","action":"block","ip":["192.0.2.66"]}`
+		abroad   = `{"type":"ip.geoip.country","action":"block","country":["CH"]}`
 		site     = `{"type":"origin","action":"allow","origin":["https://example.com","http://localhost:8080"]}`
 		no       = `{"type":"any","action":"block"}`
 		yes      = `{"type":"any","action":"allow"}`
@@ -47,7 +48,15 @@ func TestTheFirstRuleThatMatchesDecides(t *testing.T) {
 		{office + "," + bad, token.Client{IP: "192.0.2.66"}, true},
 		{everyone, token.Client{IP: "198.51.100.1"}, false},
 		{everyone, token.Client{IP: "2001:db8::1"}, false},
-		{everyone, token.Client{}, true}, // an address that is not known is in no network
+		{abroad, token.Client{Country: "CH"}, false},
+		{abroad, token.Client{Country: "DE"}, true},
+		// What is not known may be what is blocked, and is not what is allowed.
+		{everyone, token.Client{}, false},
+		{bad, token.Client{IP: "unknown"}, false},
+		{abroad, token.Client{IP: "192.0.2.1"}, false},
+		{yes + "," + abroad, token.Client{}, true},
+		{germany + "," + abroad, token.Client{}, false},
+		{office, token.Client{}, true},
 		{site + "," + no, token.Client{Origin: "https://example.com"}, true},
 		{site + "," + no, token.Client{Origin: "https://example.com.evil.test"}, false},
 		{site + "," + no, token.Client{Origin: "http://localhost:8080"}, true},
@@ -105,8 +114,8 @@ func TestNetworksAreThoseOfNetip(t *testing.T) {
 		}
 		parsed++
 		ip, err := netip.ParseAddr(address)
-		want := err == nil && prefix.Contains(ip.Unmap())
-		if want {
+		want := err != nil || ip.Zone() != "" || prefix.Contains(ip.Unmap()) // what is no address may be any
+		if err == nil && want {
 			inside++
 		}
 		if blocked := !claims.Admits(token.Client{IP: address}); blocked != want {
