@@ -4,6 +4,8 @@
 //	deploy wasm                      build the Worker's module
 //	deploy demo [--exit] [VIDEO]     show one video, from the upload to the player
 //	deploy dev                       run everything, without a video
+//	deploy image                     build the container image
+//	deploy image-verify [VIDEO]      show one video with the transcoder of the image
 //	deploy plan [--offline]          tell what a Cloudflare account lacks of a deployment
 //	deploy verify [--url URL]        hold a deployment to the Worker's specification
 //	deploy check URL                 hold a published video to Apple's rules and to RFC 8216
