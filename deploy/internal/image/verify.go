@@ -21,6 +21,9 @@ import (
 // user is who the image runs as, and nobody else anywhere.
 const user = "65532:65532"
 
+// enough are the files and the threads that a transcoder may have on a large machine.
+const enough = 1 << 14
+
 // Result is the last line of [Verify].
 type Result struct {
 	Image   string  `json:"image"`
@@ -75,13 +78,15 @@ func Verify(ctx context.Context, name, video string, out io.Writer) error {
 // confined are the flags of a container that has as little as it can.
 func confined() []string {
 	flags := []string{
-		"--user", user, "--read-only", "--tmpfs", "/data", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "host",
+		"--no-healthcheck", // Podman has systemd make them, which is not everywhere
+		"--user", user, "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "host",
 	}
-	// This machine's own limits: where it is a container itself, it may set no higher ones.
+	// Engines raise these, which a machine that is a container itself may not let them do.
 	for name, resource := range map[string]int{"nofile": unix.RLIMIT_NOFILE, "nproc": unix.RLIMIT_NPROC} {
 		var limit unix.Rlimit
-		if unix.Getrlimit(resource, &limit) == nil && limit.Max < 1<<30 {
-			flags = append(flags, "--ulimit", fmt.Sprintf("%s=%d:%d", name, limit.Cur, limit.Max))
+		if unix.Getrlimit(resource, &limit) == nil {
+			most := min(limit.Cur, enough)
+			flags = append(flags, "--ulimit", fmt.Sprintf("%s=%d:%d", name, most, most))
 		}
 	}
 	return flags
