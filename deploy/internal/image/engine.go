@@ -41,7 +41,7 @@ func find(ctx context.Context) (engine, error) {
 
 // command is the engine's, with nothing connected.
 func (e engine) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, e.path, slices.Concat(e.global, args)...) //nolint:gosec // docker or podman
+	cmd := exec.CommandContext(ctx, e.path, slices.Concat(e.global, args)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopGrace
 	return cmd
@@ -90,7 +90,7 @@ func (e engine) base(ctx context.Context, out io.Writer) (string, error) {
 	for _, s := range []string{mirror + " " + suite, mirror + " " + suite + "-updates", mirror + "-security " + suite + "-security"} {
 		sources = append(sources, "deb "+s+" main")
 	}
-	made := exec.CommandContext(ctx, "mmdebstrap", append([]string{"--quiet", "--variant=minbase", suite, "-"}, sources...)...) //nolint:gosec // no shell
+	made := exec.CommandContext(ctx, "mmdebstrap", append([]string{"--quiet", "--variant=minbase", suite, "-"}, sources...)...)
 	made.Stderr = out
 	imported := e.command(ctx, "import", "-", own)
 	imported.Stdout, imported.Stderr = out, out

@@ -71,7 +71,7 @@ func Build(ctx context.Context, name string, out io.Writer) error {
 // commit says what is built: the checkout's commit, and its name among the tags.
 func commit(ctx context.Context, root string) (revision, version string) {
 	git := func(args ...string) string {
-		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", root}, args...)...).Output() //nolint:gosec // no shell
+		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", root}, args...)...).Output()
 		if err != nil {
 			return ""
 		}
