@@ -4,6 +4,8 @@
 //	deploy wasm                      build the Worker's module
 //	deploy demo [--exit] [VIDEO]     show one video, from the upload to the player
 //	deploy dev                       run everything, without a video
+//	deploy image                     build the container image
+//	deploy image-verify [VIDEO]      show one video with the transcoder of the image
 //	deploy plan [--offline]          tell what a Cloudflare account lacks of a deployment
 //	deploy apply                     bring the account to that, the Worker included
 //	deploy rotate-keys               change the key that signs tokens, while people watch

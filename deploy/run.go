@@ -22,6 +22,7 @@ import (
 	"weir/deploy/internal/chaos"
 	"weir/deploy/internal/check"
 	"weir/deploy/internal/demo"
+	"weir/deploy/internal/image"
 	"weir/deploy/internal/setup"
 	"weir/deploy/local"
 )
@@ -34,6 +35,9 @@ const usage = `usage: deploy COMMAND
                          --exit     fetch the video back, decode all of it, print RESULT {json}, and leave
                          --verbose  print what the parts log
   dev [--verbose]        run everything, without a video
+  image [--name NAME]    build the container image
+  image-verify [VIDEO]   run the image as nobody, on a root that is read-only, through the demo; print RESULT {json}
+                         --name NAME    as with image
   plan [FLAGS]           tell what a deployment wants of the Cloudflare account that CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN name, and
                          what it lacks of it; change nothing
                          --offline      ask nobody: tell all that is wanted
@@ -147,6 +151,18 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		do = rotateCommand(ctx, flags, stdout)
 	case "destroy":
 		do = destroyCommand(ctx, flags, stdin, stdout)
+	case "image":
+		name := flags.String("name", image.Name, "")
+		do = func() error { return image.Build(ctx, *name, stdout) }
+	case "image-verify":
+		name := flags.String("name", image.Name, "")
+		operands = 1
+		do = func() error {
+			if err := readable(flags.Arg(0)); err != nil {
+				return err
+			}
+			return image.Verify(ctx, *name, flags.Arg(0), stdout)
+		}
 	case "plan":
 		do = planCommand(ctx, flags, stdout)
 	case "verify":

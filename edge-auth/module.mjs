@@ -36,7 +36,7 @@ export class Instance {
     this.room = new Uint8Array(); // of the module's memory, to write messages to
     this._initialize();
     // With a binding, the host of a URL means nothing.
-    const origin = env.TRANSCODER?.fetch ? "http://transcoder" : env.TRANSCODER_URL ?? "";
+    const origin = env.TRANSCODER?.fetch || (env.CONTAINERS && !env.TRANSCODER_URL) ? "http://transcoder" : env.TRANSCODER_URL ?? "";
     this.configure(this.write(compose([...settings.map((name) => env[name] ?? ""), origin])));
   }
 

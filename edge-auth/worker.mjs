@@ -1,7 +1,10 @@
 // The shim around the Wasm module (main.go): it carries requests in, calls the bucket or the transcoder, and carries
 // answers out; and messages about uploads, likewise. It decides nothing; internal/gate and internal/intake do.
 import { WorkerEntrypoint } from "cloudflare:workers";
+import { transcoders } from "./container.mjs";
 import { call, compose } from "./module.mjs";
+
+export { Transcoder } from "./container.mjs";
 
 export default {
   async fetch(request, env, ctx) {
@@ -234,8 +237,11 @@ async function forward(client, terms, { fields: [, url, limit] }) {
   }
 }
 
-// transcoder is what reaches it: its binding, or the network.
-const transcoder = ({ TRANSCODER }) => (TRANSCODER?.fetch ? TRANSCODER : globalThis);
+// transcoder is what reaches it: its binding, the network, or containers of Cloudflare's.
+function transcoder(env) {
+  if (env.TRANSCODER?.fetch) return env.TRANSCODER;
+  return env.TRANSCODER_URL || !env.CONTAINERS ? globalThis : transcoders(env);
+}
 
 // takeIn deals with a message about an upload.
 async function takeIn(message, env) {

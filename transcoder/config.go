@@ -72,6 +72,9 @@ func (Secret) GoString() string { return "***" }
 // presets are x264's, fastest first. The slower half is left out: it costs far more than it gains.
 var presets = []string{"ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"}
 
+// defaultListen is the address of the API.
+const defaultListen = ":8080"
+
 // maxTasks is far more than one machine encodes side by side.
 const maxTasks = 256
 
@@ -82,7 +85,7 @@ const maxTokenTTL = 24 * time.Hour
 func loadConfig(getenv func(string) string) (Config, error) {
 	v := variables{getenv: getenv}
 	c := Config{
-		Listen: v.text("LISTEN", ":8080"),
+		Listen: v.text("LISTEN", defaultListen),
 		APIKey: Secret(v.required("API_KEY")),
 		R2: r2.Config{
 			Endpoint:        v.url("R2_ENDPOINT"),

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -51,7 +52,7 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	switch err := run(ctx, os.Getenv, os.Stderr); {
+	switch err := command(ctx, os.Args[1:], os.Getenv, os.Stderr); {
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
@@ -59,6 +60,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "transcoder:", err)
 		os.Exit(1)
 	}
+}
+
+// command is run, or what the arguments say.
+func command(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
+	switch {
+	case len(args) == 0:
+		return run(ctx, getenv, stderr)
+	case slices.Equal(args, []string{"healthcheck"}):
+		return healthcheck(ctx, getenv)
+	}
+	return fmt.Errorf("%w: what is %q? There is only `transcoder`, and `transcoder healthcheck`, which asks the one that runs", errUsage, args)
 }
 
 // run is the whole object graph, leaf to root. When ctx ends, the API stops taking requests, running encoders are ended and
@@ -102,11 +114,14 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 			return err
 		}
 	}
-	ready := func(ctx context.Context) error { return errors.Join(lanes.Ready(), bucket.Check(ctx)) }
-	server := api.NewHealth(log, ready)
+	health := api.Health{
+		Ready:   func(ctx context.Context) error { return errors.Join(lanes.Ready(), bucket.Check(ctx)) },
+		Outlook: w.Outlook,
+	}
+	server := api.NewHealth(log, health)
 	if config.Role != Worker {
 		server = api.New(api.Config{
-			Log: log, Key: string(config.APIKey), Catalog: jobs, Dispatcher: w, Signals: lanes, Ready: ready, Further: w.Encoder.Further,
+			Log: log, Key: string(config.APIKey), Catalog: jobs, Dispatcher: w, Signals: lanes, Health: health, Further: w.Encoder.Further,
 			Encrypts: config.EncryptionKey.Known(),
 			Minter:   api.Minter{Key: config.TokenKey, TTL: config.TokenTTL, PublicURL: config.PublicURL, Now: time.Now},
 		})

@@ -4,10 +4,13 @@
 import assert from "node:assert/strict";
 import { registerHooks } from "node:module";
 
+const platform = {
+  "cloudflare:workers": "export class WorkerEntrypoint {} export const waitUntil = () => {}",
+  "@cloudflare/containers": "export class Container {}",
+};
 registerHooks({
   resolve(name, context, next) {
-    if (name !== "cloudflare:workers") return next(name, context);
-    return { url: "data:text/javascript,export class WorkerEntrypoint {}", shortCircuit: true };
+    return platform[name] ? { url: "data:text/javascript," + platform[name], shortCircuit: true } : next(name, context);
   },
   load(url, context, next) {
     if (!url.endsWith("/edge.wasm")) return next(url, context);
@@ -147,12 +150,27 @@ assert.deepEqual([method, url, redirect], ["POST", "http://transcoder/videos/abc
 assert.deepEqual([headers.get("Cookie"), headers.get("TE"), headers.get("Authorization")], [null, null, "Bearer key"]);
 assert.equal(await forwarded[0].text(), "text");
 
+// Where there is neither a binding nor an origin, containers are asked, if there are any.
+const reached = async (env) => {
+  sabotage = true;
+  await refused(await ask(), 500, "internal");
+  sabotage = false;
+  return worker.fetch(new Request("https://weir.example/videos/abc"), { ...bound, TRANSCODER: undefined, ...env });
+};
+const CONTAINERS = { getByName: () => ({ fetch: async ({ url }) => new Response(url) }) };
+assert.equal(await (await reached({ CONTAINERS })).text(), "http://transcoder/videos/abc");
+assert.equal((await (await reached({ CONTAINERS, TRANSCODER_URL: "http://127.0.0.1:1" })).json()).error.code, "transcoder_unavailable");
+assert.equal((await (await reached({})).json()).error.code, "no_transcoder");
+sabotage = true;
+await refused(await ask(), 500, "internal");
+sabotage = false;
+
 // A transcoder that fails is no trap either.
 const fails = envOf(async () => { throw new TypeError("connection refused"); });
 const unanswered = await worker.fetch(new Request("https://weir.example/transcode", { method: "POST" }), fails);
 assert.deepEqual([unanswered.status, unanswered.headers.get("Retry-After"), unanswered.headers.get("Access-Control-Allow-Origin")], [503, "5", null]);
 assert.equal((await unanswered.json()).error.code, "transcoder_unavailable");
-assert.equal(instances, 5);
+assert.equal(instances, 9);
 
 // Each message ends in one way, and none takes another with it.
 const body = { action: "PutObject", object: { key: "uploads/a.mp4" }, eventTime: "2026-01-01T00:00:00Z" };
@@ -177,4 +195,4 @@ for (const odd of ["", "null", "[]", '{"created_at":{}}', '{"error":{"code":"a\\
   const answers = envOf(async () => new Response(odd, { status: 202, headers: { "Retry-After": "30" } }));
   assert.deepEqual(await settle([body], answers), [30]);
 }
-assert.equal(instances, 5);
+assert.equal(instances, 9);

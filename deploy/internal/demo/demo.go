@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"weir/deploy/internal/check"
+	"weir/deploy/internal/child"
 	"weir/deploy/internal/hook"
 	"weir/deploy/internal/player"
 	"weir/deploy/internal/sample"
@@ -40,6 +41,10 @@ type Options struct {
 	Video   string // a file; "" is the sample
 	Exit    bool   // watch the video through the Worker and leave
 	Verbose bool   // let the parts say what they log
+
+	// Program is the transcoder to show, as in [stack.Options]; nil is the checkout's. Started is called when it is there; it may be nil.
+	Program func(settings []string) child.Program
+	Started func(ctx context.Context) error
 }
 
 // JobError is a video that the transcoder gave up, in the words of its webhook.
@@ -59,56 +64,74 @@ type Result struct {
 	Warnings   int     `json:"rule_warnings"` // of Apple's rules; an error ends the demo
 }
 
-// Run shows one video. It returns when ctx ends, or, with Exit, when everything was seen.
-func Run(ctx context.Context, opts Options, out io.Writer) (err error) {
-	d, ctx, err := begin(ctx, opts.Verbose, out)
-	if err != nil {
+// Run shows one video. It returns when ctx ends, or, with Exit, when everything was seen; then the last line that it prints is the result.
+func Run(ctx context.Context, opts Options, out io.Writer) error {
+	r, err := Show(ctx, opts, out)
+	if err != nil || !opts.Exit {
 		return err
 	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	_, _ = fmt.Fprintf(out, "RESULT %s\n", line)
+	return nil
+}
+
+// Show is Run without its last line.
+func Show(ctx context.Context, opts Options, out io.Writer) (r Result, err error) {
+	d, ctx, err := begin(ctx, opts, out)
+	if err != nil {
+		return r, err
+	}
 	defer func() { err = errors.Join(err, d.end()) }()
+	if opts.Started != nil {
+		if err := opts.Started(ctx); err != nil {
+			return r, explain(ctx, err)
+		}
+	}
 
 	video := opts.Video
 	if video == "" {
 		if video, err = d.sample(ctx); err != nil {
-			return err
+			return r, err
 		}
 	}
 	id := "demo-" + hex.EncodeToString(random(4))
 	key := "uploads/" + id + filepath.Ext(video)
 	if err := d.upload(ctx, video, key); err != nil {
-		return err
+		return r, err
 	}
 	playable := func() {}
 	if !opts.Exit {
 		page, err := d.player(ctx, id)
 		if err != nil {
-			return err
+			return r, err
 		}
 		defer func() { err = errors.Join(err, page.Stop()) }()
 		playable = func() { d.say("Watch it, while the rest is encoded: %s/%s\n", page.URL, id) }
 	}
-	result, err := d.transcode(ctx, id, key, playable)
-	if err != nil {
-		return err
+	if r, err = d.transcode(ctx, id, key, playable); err != nil {
+		return r, err
 	}
 	news, err := d.hear(ctx, id)
 	if err != nil {
-		return err
+		return r, err
 	}
 	if news.Event.Status != "processed" {
 		code, message := news.Event.Failure()
-		return &JobError{code, message}
+		return r, &JobError{code, message}
 	}
 	if opts.Exit {
-		return d.watch(ctx, id, result)
+		return d.watch(ctx, id, r)
 	}
 	d.say("All of it is there. Ctrl-C ends the demo.\n")
-	return rest(ctx)
+	return r, rest(ctx)
 }
 
 // Dev starts everything and says how to use it, until ctx ends.
 func Dev(ctx context.Context, verbose bool, out io.Writer) (err error) {
-	d, ctx, err := begin(ctx, verbose, out)
+	d, ctx, err := begin(ctx, Options{Verbose: verbose}, out)
 	if err != nil {
 		return err
 	}
@@ -128,7 +151,7 @@ type demo struct {
 }
 
 // begin sets up what is missing and starts everything. The context that it returns ends when a part dies.
-func begin(ctx context.Context, verbose bool, out io.Writer) (*demo, context.Context, error) {
+func begin(ctx context.Context, opts Options, out io.Writer) (*demo, context.Context, error) {
 	root, err := local.Root()
 	if err != nil {
 		return nil, nil, err
@@ -144,11 +167,11 @@ func begin(ctx context.Context, verbose bool, out io.Writer) (*demo, context.Con
 		return nil, nil, err
 	}
 	var log io.Writer
-	if verbose {
+	if opts.Verbose {
 		log = os.Stderr
 	}
 	if err := d.timed("build the transcoder, start it and Cloudflare", func() (err error) {
-		d.stack, err = stack.Start(ctx, stack.Options{Log: log})
+		d.stack, err = stack.Start(ctx, stack.Options{Log: log, Program: opts.Program})
 		return err
 	}); err != nil {
 		return nil, nil, err
@@ -242,18 +265,18 @@ func (d *demo) hear(ctx context.Context, id string) (hook.Delivery, error) {
 	return news, nil
 }
 
-// watch fetches and decodes the video through the Worker and prints what it found.
-func (d *demo) watch(ctx context.Context, id string, r Result) error {
+// watch fetches and decodes the video through the Worker and adds what it found to the result.
+func (d *demo) watch(ctx context.Context, id string, r Result) (Result, error) {
 	p, err := d.stack.Playback(ctx, id)
 	if err != nil {
-		return explain(ctx, err)
+		return r, explain(ctx, err)
 	}
 	var seen viewer.Report
 	if err := d.timed("fetch every rendition through the Worker and decode every frame", func() error {
 		seen, err = viewer.Watch(ctx, p.URLs.HLS)
 		return err
 	}); err != nil {
-		return explain(ctx, err)
+		return r, explain(ctx, err)
 	}
 	var report check.Report
 	if err := d.timed("hold playlists and segments to Apple's rules and to RFC 8216", func() error {
@@ -262,7 +285,7 @@ func (d *demo) watch(ctx context.Context, id string, r Result) error {
 		}
 		return report.Err()
 	}); err != nil {
-		return explain(ctx, err)
+		return r, explain(ctx, err)
 	}
 	for _, f := range report.Findings {
 		d.say("  %s\n", f)
@@ -271,12 +294,7 @@ func (d *demo) watch(ctx context.Context, id string, r Result) error {
 	r.Renditions, r.Segments, r.Bytes = seen.Renditions, seen.Segments, seen.Bytes
 	r.Duration, r.Frames = round(seen.Duration), seen.Frames
 	r.Playable, r.Processed = round(r.Playable), round(r.Processed)
-	line, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("write the result: %w", err)
-	}
-	d.say("RESULT %s\n", line)
-	return nil
+	return r, nil
 }
 
 // player serves the page that plays the video, as soon as there is something of it.

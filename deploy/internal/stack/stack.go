@@ -50,9 +50,12 @@ type Options struct {
 	Log io.Writer // what the parts say; nil is nowhere
 	// Settings are those of the Worker, beside what leads it to the transcoder.
 	Settings map[string]string
+	// Program is a transcoder with these settings, NAME=VALUE each, and a folder of its own for its data; nil is the checkout's, which is
+	// built.
+	Program func(settings []string) child.Program
 }
 
-// Start builds the transcoder and starts everything. ctx bounds the start; the Stack runs until Stop.
+// Start builds the transcoder, unless another is given, and starts everything. ctx bounds the start; the Stack runs until Stop.
 func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 	temp, err := os.MkdirTemp("", "weir-stack-")
 	if err != nil {
@@ -65,13 +68,10 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 		}
 	}()
 
-	root, err := local.Root()
-	if err != nil {
-		return nil, err
-	}
-	binary := filepath.Join(temp, "transcoder")
-	if err := build(ctx, root, binary); err != nil {
-		return nil, err
+	if opts.Program == nil {
+		if opts.Program, err = build(ctx, temp); err != nil {
+			return nil, err
+		}
 	}
 	listen, err := port.Free(ctx)
 	if err != nil {
@@ -88,8 +88,7 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 	if s.Hooks, err = hook.Listen(ctx, webhookSecret); err != nil {
 		return nil, err
 	}
-	environment := []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + temp, "TMPDIR=" + temp, "LANG=C.UTF-8",
+	program := opts.Program([]string{
 		"LISTEN=" + address,
 		"API_KEY=" + s.APIKey,
 		"R2_ENDPOINT=" + s.Cloud.Endpoint,
@@ -100,12 +99,10 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"TOKEN_KEY=" + s.Cloud.TokenKey,
 		"ENCRYPTION_KEY=" + s.Cloud.EncryptionKey,
 		"WEBHOOK_SECRET=" + webhookSecret,
-		"WEBHOOK_ALLOW_PRIVATE=true", // the receiver is on this machine
-		"DATA_DIR=" + filepath.Join(temp, "data"),
+		"WEBHOOK_ALLOW_PRIVATE=true",                    // the receiver is on this machine
 		"FFMPEG_SANDBOX=" + os.Getenv("FFMPEG_SANDBOX"), // for kernels that cannot confine it; nothing is the default
 		"CODECS=" + os.Getenv("CODECS"),                 // the caller's choice as well
-	}
-	program := child.Program{Name: "transcoder", Path: binary, Dir: temp, Env: environment}
+	})
 	if s.transcoder, err = child.Start(program, opts.Log); err != nil {
 		return nil, err
 	}
@@ -181,13 +178,22 @@ func (s *Stack) ready(ctx context.Context) error {
 	}
 }
 
-func build(ctx context.Context, root, binary string) error {
+// build builds the checkout's transcoder, which lives in the folder temp.
+func build(ctx context.Context, temp string) (func(settings []string) child.Program, error) {
+	root, err := local.Root()
+	if err != nil {
+		return nil, err
+	}
+	binary := filepath.Join(temp, "transcoder")
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./transcoder")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the transcoder: %w\n%s", err, out)
+		return nil, fmt.Errorf("build the transcoder: %w\n%s", err, out)
 	}
-	return nil
+	return func(settings []string) child.Program {
+		return child.Program{Name: "transcoder", Path: binary, Dir: temp, Env: append(settings,
+			"PATH="+os.Getenv("PATH"), "HOME="+temp, "TMPDIR="+temp, "LANG=C.UTF-8", "DATA_DIR="+filepath.Join(temp, "data"))}
+	}, nil
 }
 
 func random(n int) []byte {

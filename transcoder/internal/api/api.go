@@ -73,8 +73,15 @@ type Config struct {
 	Encrypts bool
 	// Further are the codecs beside H.264 that can be asked for; nil where only the workers know.
 	Further job.Codecs
+	Health
+}
+
+// Health is what a node says of itself, without a key: it is for whoever runs it.
+type Health struct {
 	// Ready tells whether requests can be served; its error is logged, not shown.
 	Ready func(ctx context.Context) error
+	// Outlook tells what all nodes together have to do.
+	Outlook func() job.Outlook
 }
 
 // Server is the API.
@@ -102,8 +109,8 @@ func New(c Config) *Server {
 }
 
 // NewHealth returns the server of a node that works and takes no requests: it tells how the node is, and nothing else.
-func NewHealth(log *slog.Logger, ready func(ctx context.Context) error) *Server {
-	s := bare(Config{Log: log, Ready: ready})
+func NewHealth(log *slog.Logger, health Health) *Server {
+	s := bare(Config{Log: log, Health: health})
 	s.echo.Any("/*", func(echo.Context) error {
 		return refuse(http.StatusNotFound, "not_found", "This node takes no requests: send them to one whose ROLE is api or all.")
 	})
@@ -120,6 +127,7 @@ func bare(c Config) *Server {
 	e.Use(middleware.Recover(), middleware.BodyLimit(maxBody))
 	e.GET("/healthz", func(c echo.Context) error { return c.JSON(http.StatusOK, status{"ok"}) })
 	e.GET("/readyz", s.ready, bounded)
+	e.GET("/work", func(c echo.Context) error { return c.JSON(http.StatusOK, s.config.Outlook()) })
 	return s
 }
 

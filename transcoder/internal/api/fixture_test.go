@@ -59,9 +59,16 @@ func setup(t *testing.T) *fixture {
 		Log: slog.New(slog.DiscardHandler), Key: "right", Catalog: f, Dispatcher: f, Signals: &f.board,
 		Further: job.Codecs{job.HEVC},
 		Minter:  api.Minter{Key: key, TTL: time.Hour, PublicURL: "https://video.example.com/", Now: func() time.Time { return now }},
-		Ready:   func(context.Context) error { return f.ready }, Encrypts: true,
+		Health:  f.health(), Encrypts: true,
 	})
 	return f
+}
+
+func (f *fixture) health() api.Health {
+	return api.Health{
+		Ready:   func(context.Context) error { return f.ready },
+		Outlook: func() job.Outlook { return job.Outlook{DueAt: now} },
+	}
 }
 
 func (f *fixture) Accept(_ context.Context, spec job.Spec, replace bool) (job.Job, error) {
@@ -231,13 +238,17 @@ var result = job.Result{Duration: 7200, Segments: 35, Bytes: 9_000_000, Renditio
 
 func TestHealth(t *testing.T) {
 	f := setup(t)
-	health := api.NewHealth(slog.New(slog.DiscardHandler), func(context.Context) error { return f.ready })
+	health := api.NewHealth(slog.New(slog.DiscardHandler), f.health())
 	for name, server := range map[string]*api.Server{"the API": f.server, "a worker": health} {
 		f.server, f.ready = server, nil
 		for _, path := range []string{"/healthz", "/readyz"} {
 			if w := f.do("GET", path, "", "Authorization", ""); w.Code != http.StatusOK {
 				t.Errorf("%s of %s: %d", path, name, w.Code)
 			}
+		}
+		want := fmt.Sprintf(`{"busy":false,"due_at":%q}`, now.Format(time.RFC3339Nano))
+		if w := f.do("GET", "/work", "", "Authorization", ""); w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != want {
+			t.Errorf("/work of %s: %d %s", name, w.Code, w.Body)
 		}
 		f.ready = errInjected
 		refused(t, "/readyz of "+name, f.do("GET", "/readyz", "", "Authorization", ""), http.StatusServiceUnavailable, "not_ready")

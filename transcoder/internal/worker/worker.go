@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"weir/transcoder/internal/catalog"
@@ -70,6 +71,8 @@ type Worker struct {
 	Sender Sender
 	// EncryptionKey is what the keys of encrypted videos are derived from; not every Weir has one.
 	EncryptionKey encrypt.Master
+
+	outlook atomic.Pointer[job.Outlook] // as Reconcile has seen it last; nil is not known
 }
 
 // Run handles a message of the jobs lane: it walks one job down the line, from wherever it stands.
@@ -275,7 +278,10 @@ func (w *Worker) Reconcile(ctx context.Context, interval time.Duration) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
-		if err := w.reconcile(ctx); err != nil && ctx.Err() == nil {
+		outlook, err := w.reconcile(ctx)
+		if err == nil {
+			w.outlook.Store(&outlook)
+		} else if w.outlook.Store(nil); ctx.Err() == nil {
 			w.Log.Warn("open jobs could not be dispatched again", "error", err)
 		}
 		select {
@@ -286,28 +292,38 @@ func (w *Worker) Reconcile(ctx context.Context, interval time.Duration) error {
 	}
 }
 
-func (w *Worker) reconcile(ctx context.Context) error {
+func (w *Worker) reconcile(ctx context.Context) (job.Outlook, error) {
+	var outlook job.Outlook
 	for id, err := range w.Catalog.Open(ctx) {
 		if err != nil {
-			return err
+			return outlook, err
 		}
 		j, err := w.Catalog.Get(ctx, id)
 		if errors.Is(err, job.ErrNotFound) {
 			continue // a marker whose request was never answered
 		}
 		if err != nil {
-			return err
+			return outlook, err
 		}
+		outlook.Add(j, w.Now())
 		if j.Closed() {
 			err = w.Catalog.Close(ctx, j.Ticket())
 		} else {
 			err = w.Dispatch(ctx, j)
 		}
 		if err != nil {
-			return err
+			return outlook, err
 		}
 	}
-	return nil
+	return outlook, nil
+}
+
+// Outlook is what there was to do when Reconcile looked at all open jobs the last time. Whoever has not seen them is busy.
+func (w *Worker) Outlook() job.Outlook {
+	if seen := w.outlook.Load(); seen != nil {
+		return *seen
+	}
+	return job.Outlook{Busy: true}
 }
 
 // gone tells whether a message's job is not there any more, or not this one.

@@ -1,0 +1,259 @@
+package image_test
+
+import (
+	"bytes"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kubernetes "sigs.k8s.io/yaml"
+)
+
+// settings are the variables that the transcoder reads.
+func settings(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, m := range regexp.MustCompile(`v\.(?:text|required|url)\("(\w+)"`).FindAllStringSubmatch(read(t, "transcoder", "config.go"), -1) {
+		names = append(names, m[1])
+	}
+	if len(names) < 20 {
+		t.Fatalf("the transcoder's settings are only %v", names)
+	}
+	return names
+}
+
+// required are those without which it does not start.
+func required(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, m := range regexp.MustCompile(`v\.(?:required|url)\("(\w+)"`).FindAllStringSubmatch(read(t, "transcoder", "config.go"), -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
+func known(t *testing.T, where string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if !slices.Contains(settings(t), name) {
+			t.Errorf("%s sets %s, which the transcoder does not know", where, name)
+		}
+	}
+}
+
+func complete(t *testing.T, where string, names []string) {
+	t.Helper()
+	known(t, where, names...)
+	for _, name := range required(t) {
+		if !slices.Contains(names, name) {
+			t.Errorf("%s does not set %s, without which the transcoder does not start", where, name)
+		}
+	}
+}
+
+func TestContainersOfCloudflaresGetTheSettings(t *testing.T) {
+	list := regexp.MustCompile(`(?s)const settings = \[(.*?)\];`).FindStringSubmatch(read(t, "edge-auth", "container.mjs"))
+	if list == nil {
+		t.Fatal("container.mjs has no settings")
+	}
+	var names []string
+	for _, m := range regexp.MustCompile(`"(\w+)"`).FindAllStringSubmatch(list[1], -1) {
+		names = append(names, m[1])
+	}
+	complete(t, "container.mjs", names)
+}
+
+func TestComposeStartsTheTranscoder(t *testing.T) {
+	var file struct {
+		Services map[string]struct {
+			Image, Entrypoint any
+			Environment       map[string]string
+			ReadOnly          bool     `yaml:"read_only"`
+			CapDrop           []string `yaml:"cap_drop"`
+			Grace             string   `yaml:"stop_grace_period"`
+			Configs           []struct{ Source, Target string }
+			Volumes           []string
+			DependsOn         map[string]any `yaml:"depends_on"`
+		}
+		Configs map[string]struct{ Content string }
+		Volumes map[string]any
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "deploy", "compose.yaml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	ours := 0
+	for name, s := range file.Services {
+		for other := range s.DependsOn {
+			if _, ok := file.Services[other]; !ok {
+				t.Errorf("%s waits for %s, which is no service", name, other)
+			}
+		}
+		for _, c := range s.Configs {
+			if file.Configs[c.Source].Content == "" {
+				t.Errorf("%s is to get the configuration %s, which is not there", name, c.Source)
+			}
+		}
+		for _, v := range s.Volumes {
+			volume, _, named := strings.Cut(v, ":")
+			if _, ok := file.Volumes[volume]; named && !ok {
+				t.Errorf("%s is to get the volume %s, which is not there", name, volume)
+			}
+		}
+		if s.Image != "${WEIR_IMAGE:-weir}" {
+			continue
+		}
+		ours++
+		complete(t, name, slices.Collect(maps.Keys(s.Environment)))
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || s.Grace != "1m" || !slices.ContainsFunc(s.Volumes, func(v string) bool { return strings.HasSuffix(v, "/data") }) {
+			t.Errorf("%s is not confined, has no time to end, or nothing to write to: %+v", name, s)
+		}
+	}
+	if ours != 2 {
+		t.Errorf("%d services are the transcoder", ours)
+	}
+}
+
+// manifest decodes a document as the API server would, with nothing unknown in it.
+func manifest[T any](t *testing.T, document string) T {
+	t.Helper()
+	var object T
+	if err := kubernetes.UnmarshalStrict([]byte(document), &object); err != nil {
+		t.Errorf("%v in\n%s", err, document)
+	}
+	return object
+}
+
+func TestTheManifestsAreKuberneteses(t *testing.T) {
+	pods := map[string]corev1.PodTemplateSpec{}
+	services := map[string]corev1.Service{}
+	budgets := map[string]policyv1.PodDisruptionBudget{}
+	pod := func(name string, selector *metav1.LabelSelector, p corev1.PodTemplateSpec) {
+		pods[name] = p
+		if !maps.Equal(selector.MatchLabels, p.Labels) {
+			t.Errorf("%s selects %v, and its pods are %v", name, selector.MatchLabels, p.Labels)
+		}
+	}
+	var scaled []string
+	var config, listed []string
+	files, err := filepath.Glob(filepath.Join("..", "..", "kubernetes", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no manifests", err)
+	}
+	for _, file := range files {
+		base := filepath.Base(file)
+		for document := range strings.SplitSeq(read(t, "deploy", "kubernetes", base), "\n---\n") {
+			kind := kindOf(t, document)
+			switch kind.APIVersion + " " + kind.Kind {
+			case "v1 Namespace":
+				manifest[corev1.Namespace](t, document)
+			case "v1 ConfigMap":
+				manifest[corev1.ConfigMap](t, document)
+			case "v1 Service":
+				s := manifest[corev1.Service](t, document)
+				services[s.Name] = s
+			case "apps/v1 Deployment":
+				d := manifest[appsv1.Deployment](t, document)
+				pod(d.Name, d.Spec.Selector, d.Spec.Template)
+			case "apps/v1 StatefulSet":
+				d := manifest[appsv1.StatefulSet](t, document)
+				pod(d.Name, d.Spec.Selector, d.Spec.Template)
+			case "policy/v1 PodDisruptionBudget":
+				b := manifest[policyv1.PodDisruptionBudget](t, document)
+				budgets[b.Name] = b
+			case "keda.sh/v1alpha1 ScaledObject":
+				scaled = append(scaled, document)
+			case "kustomize.config.k8s.io/v1beta1 Kustomization":
+				k := manifest[kustomization](t, document)
+				listed = k.Resources
+				for _, literal := range k.ConfigMapGenerator[0].Literals {
+					name, _, _ := strings.Cut(literal, "=")
+					config = append(config, name)
+				}
+			default:
+				t.Errorf("%s has a %s %s", base, kind.APIVersion, kind.Kind)
+			}
+		}
+		if base != "kustomization.yaml" && !slices.Contains(listed, base) {
+			t.Errorf("the kustomization does not list %s", base)
+		}
+	}
+	secret := []string{"API_KEY", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "TOKEN_KEY", "WEBHOOK_SECRET"}
+	complete(t, "Kubernetes", append(secret, config...))
+	if len(pods) != 3 {
+		t.Errorf("pods of %v", slices.Collect(maps.Keys(pods)))
+	}
+	for name, p := range pods {
+		if b := budgets[name]; b.Spec.Selector == nil || !maps.Equal(b.Spec.Selector.MatchLabels, p.Labels) {
+			t.Errorf("%s has no PodDisruptionBudget of its own", name)
+		}
+		s, c := p.Spec.SecurityContext, p.Spec.Containers[0].SecurityContext
+		if !*s.RunAsNonRoot || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault || !*c.ReadOnlyRootFilesystem ||
+			*c.AllowPrivilegeEscalation || !slices.Equal(c.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+			t.Errorf("%s is not confined", name)
+		}
+		if *p.Spec.TerminationGracePeriodSeconds < 60 {
+			t.Errorf("%s has no time to end", name)
+		}
+		for _, e := range p.Spec.Containers[0].Env {
+			if name != "nats" {
+				known(t, name, e.Name)
+			}
+		}
+	}
+	for name, s := range services {
+		if !slices.ContainsFunc(slices.Collect(maps.Values(pods)), func(p corev1.PodTemplateSpec) bool { return contains(p.Labels, s.Spec.Selector) }) {
+			t.Errorf("the service %s is of nobody", name)
+		}
+	}
+	lanes := read(t, "transcoder", "internal", "queue", "lane.go")
+	for _, m := range regexp.MustCompile(`name=="WEIR_(\w+)"`).FindAllStringSubmatch(strings.Join(scaled, ""), -1) {
+		if !strings.Contains(lanes, `= "`+strings.ToLower(m[1])+`"`) {
+			t.Errorf("workers are scaled by the lane %s, which there is not", m[1])
+		}
+	}
+	if len(scaled) != 1 || !bytes.Contains([]byte(scaled[0]), []byte("WEIR_TASK")) {
+		t.Error("the workers are not scaled by what they are to do")
+	}
+}
+
+// kustomization is what is used of one.
+type kustomization struct {
+	metav1.TypeMeta `json:",inline"`
+	Namespace       string   `json:"namespace"`
+	Resources       []string `json:"resources"`
+	Images          []struct {
+		Name   string `json:"name"`
+		NewTag string `json:"newTag"`
+	} `json:"images"`
+	ConfigMapGenerator []struct {
+		Name     string   `json:"name"`
+		Literals []string `json:"literals"`
+	} `json:"configMapGenerator"`
+}
+
+// kindOf reads what a document is, whatever else is in it.
+func kindOf(t *testing.T, document string) metav1.TypeMeta {
+	t.Helper()
+	var kind metav1.TypeMeta
+	if err := kubernetes.Unmarshal([]byte(document), &kind); err != nil {
+		t.Fatal(err)
+	}
+	return kind
+}
+
+func contains(labels, selector map[string]string) bool {
+	for name, value := range selector {
+		if labels[name] != value {
+			return false
+		}
+	}
+	return true
+}

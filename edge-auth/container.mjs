@@ -1,0 +1,105 @@
+// The transcoder in Cloudflare Containers: a Durable Object an instance, which starts it, lets it sleep and wakes it.
+//
+// To the platform, open requests alone are activity, and a video is encoded long after its request was answered. So an instance is asked
+// what there is to do before it is stopped (GET /work); and one that has stopped by itself, or was moved, is started again while the
+// bucket has a job that is open. Whatever an instance was at is not lost: the bucket is the record.
+import { waitUntil } from "cloudflare:workers";
+import { Container } from "@cloudflare/containers";
+
+const port = 8080;
+
+// askTimeout is for a question that the transcoder answers at once, in milliseconds; again is when one that has failed is started once
+// more, in seconds.
+const askTimeout = 10_000;
+const again = 60;
+
+// settings are those of the transcoder that are the Worker's too: its variables and secrets of the same names.
+const settings = [
+  "API_KEY", "R2_ENDPOINT", "R2_BUCKET", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "PUBLIC_URL", "TOKEN_KEY", "TOKEN_TTL",
+  "WEBHOOK_SECRET", "ENCRYPTION_KEY", "NATS_URL", "NATS_REPLICAS", "LADDER", "STORYBOARD", "CODECS", "X264_PRESET", "TASKS", "TASK_MEMORY",
+  "SCRATCH_BYTES", "FFMPEG_SANDBOX",
+];
+
+export class Transcoder extends Container {
+  defaultPort = port;
+  pingEndpoint = "transcoder/healthz";
+  sleepAfter = "5m"; // a job is known to /work a minute after it was accepted
+  envVars = Object.fromEntries(settings.filter((name) => this.env[name]).map((name) => [name, String(this.env[name])]));
+
+  // fetch answers as the transcoder does, or fails: what the base class says in its place is text, and no API's.
+  async fetch(request) {
+    const response = await super.fetch(request);
+    if (response.ok || !response.headers.get("Content-Type")?.startsWith("text/plain")) return response;
+    throw new Error(`${response.status}: ${await response.text()}`);
+  }
+
+  // wake starts the instance, or keeps it awake.
+  async wake() {
+    try {
+      if (!this.ctx.container.running) await this.startAndWaitForPorts();
+      this.renewActivityTimeout();
+    } catch (error) {
+      console.error("the container did not start:", error);
+      await this.schedule(again, "wake");
+    }
+  }
+
+  onStart() {
+    this.deleteSchedules("wake");
+  }
+
+  // Nobody asked for anything for a while. While there is work, it goes on, and the base class comes back; or else it ends until then.
+  async onActivityExpired() {
+    const { busy, due_at: due } = await this.outlook();
+    if (busy) return;
+    if (due) await this.schedule(new Date(due), "wake");
+    await this.stop(); // SIGTERM: the transcoder is done in half a minute, and may take 15
+  }
+
+  // outlook is what the transcoder says that there is to do. One that does not answer is started anew.
+  async outlook() {
+    try {
+      const response = await this.ctx.container.getTcpPort(port).fetch("http://transcoder/work", { signal: AbortSignal.timeout(askTimeout) });
+      if (response.ok) return await response.json();
+      console.error("the container does not know what there is to do:", response.status);
+    } catch (error) {
+      console.error("the container does not answer:", error);
+    }
+    return { busy: false, due_at: Date.now() + again * 1000 };
+  }
+
+  async onStop() {
+    if ((await this.listSchedules("wake")).length > 0) return; // it sleeps
+    const { objects } = await this.env.BUCKET.list({ prefix: "open/", limit: 1 });
+    if (objects.length > 0) await this.schedule(again, "wake");
+  }
+
+  // The base class sets the alarm to what was scheduled before it calls onStop, and so to nothing.
+  async alarm(info) {
+    await super.alarm(info);
+    const [waiting] = await this.listSchedules("wake");
+    if (waiting && (await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(waiting.time * 1000);
+  }
+}
+
+// transcoders fetches from one of the instances: any knows all videos. Work is for all of them, so a request for it wakes them.
+export function transcoders(env) {
+  const [one, ...others] = shuffled(instances(env)).map((name) => env.CONTAINERS.getByName(name));
+  return {
+    fetch(...asked) {
+      const request = new Request(...asked);
+      if (request.method === "POST") waitUntil(Promise.allSettled(others.map((other) => other.wake())));
+      return one.fetch(request);
+    },
+  };
+}
+
+// instances are their names. They share the work over NATS; without, each would do all of it.
+function instances({ TRANSCODERS = "1", NATS_URL }) {
+  const count = Number(TRANSCODERS);
+  if (!Number.isInteger(count) || count < 1 || count > 100) throw new Error(`TRANSCODERS is ${TRANSCODERS}: set it to a number from 1 to 100`);
+  if (count > 1 && !NATS_URL) throw new Error("more than one of TRANSCODERS needs NATS_URL: a queue that they share");
+  return Array.from({ length: count }, (_, i) => `transcoder-${i}`);
+}
+
+const shuffled = (list) => list.map((item) => [Math.random(), item]).sort(([a], [b]) => a - b).map(([, item]) => item);
