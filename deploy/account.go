@@ -79,7 +79,9 @@ func accountFlags(flags *flag.FlagSet) func() (*account, error) {
 		if s.Domain != "" && !hostname.MatchString(s.Domain) {
 			return nil, fmt.Errorf("%w: %q is no domain: write it as video.example.com", errUsage, s.Domain)
 		}
-		return &account{site: s, settings: f, release: wrangler.Release{Root: root, Config: c, Secrets: f.Worker}}, nil
+		// Where the transcoder is said to be elsewhere, there is no container, and the Worker knows nothing that it does not need.
+		s.Secrets = func() map[string]string { return f.Worker(c.Container && f.Get("TRANSCODER_URL") == "") }
+		return &account{site: s, settings: f, release: wrangler.Release{Root: root, Config: c, Secrets: s.Secrets}}, nil
 	}
 }
 

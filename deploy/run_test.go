@@ -148,13 +148,16 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 		return stdout.String() + stderr.String()
 	}
 
-	deploy(0, "", "apply", "--domain", "video.example.com", "--location", "weur", "--origin", "https://app.example.com")
 	f, err := settings.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	deploy(0, "", "apply", "--domain", "video.example.com", "--location", "weur", "--origin", "https://app.example.com")
+	if f, err = settings.Open(file); err != nil {
+		t.Fatal(err)
+	}
 	worker := c.Script("weir-production")
-	if worker == nil || !maps.Equal(worker.Secrets, f.Worker()) || worker.Resources["BUCKET"] != "weir-production" {
+	if worker == nil || !maps.Equal(worker.Secrets, f.Worker(true)) || worker.Resources["BUCKET"] != "weir-production" {
 		t.Fatalf("the Worker is %+v", worker)
 	}
 	wasm := slices.ContainsFunc(slices.Collect(maps.Keys(worker.Modules)), func(name string) bool { return strings.HasSuffix(name, ".wasm") })
@@ -163,6 +166,9 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 	}
 	if got := c.Consumers("weir-production-uploads"); !reflect.DeepEqual(got, []cftest.Consumer{{Script: "weir-production", Dead: "weir-production-uploads-dead"}}) {
 		t.Errorf("uploads go to %v", got)
+	}
+	if got := c.Containers(); len(got) != 1 {
+		t.Errorf("the containers are %v", got)
 	}
 	if got := c.Hosts()["video.example.com"]; got != "weir-production" {
 		t.Errorf("the domain leads to %q", got)
@@ -190,10 +196,11 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 		t.Errorf("with another setting, it says\n%s", out)
 	}
 
-	if err := f.Set(settings.Value{Name: "ALLOWED_ORIGINS"}); err != nil {
+	// A transcoder elsewhere: the Worker forgets what it does not need any more.
+	if err := f.Set(settings.Value{Name: "ALLOWED_ORIGINS"}, settings.Value{Name: "TRANSCODER_URL", Text: "https://transcoder.example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	if deploy(0, "", "apply"); !maps.Equal(c.Script("weir-production").Secrets, f.Worker()) {
+	if deploy(0, "", "apply"); !maps.Equal(c.Script("weir-production").Secrets, f.Worker(false)) {
 		t.Errorf("without that setting, the Worker has %v", slices.Collect(maps.Keys(c.Script("weir-production").Secrets)))
 	}
 
@@ -205,7 +212,7 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 	if out := deploy(0, "weir-production\n", "destroy"); !strings.Contains(out, "it is taken down") {
 		t.Errorf("it says\n%s", out)
 	}
-	if c.Script("weir-production") != nil || len(c.Tokens())+len(c.Queues())+len(c.Hosts()) > 0 || c.Bucket("", "weir-production") == nil {
+	if c.Script("weir-production") != nil || len(c.Tokens())+len(c.Queues())+len(c.Hosts())+len(c.Containers()) > 0 || c.Bucket("", "weir-production") == nil {
 		t.Error("it is not taken down, or the bucket is gone")
 	}
 	if out := deploy(0, "", "apply"); !strings.Contains(out, "People watch at https://video.example.com") {

@@ -47,7 +47,8 @@ type Site struct {
 
 	// The rest is nil where only what is wanted is told.
 
-	Settings *settings.File // get the S3 credentials
+	Settings *settings.File           // get the S3 credentials
+	Secrets  func() map[string]string // of the Worker
 	Release  Release
 	// Empty deletes all objects of the bucket, when the deployment is destroyed. Without it, the bucket stays.
 	Empty func(context.Context) error
@@ -57,7 +58,7 @@ type Site struct {
 var Locations = []string{"apac", "eeur", "enam", "oc", "weur", "wnam"}
 
 // Permissions are what an API token needs to bring a deployment about.
-var Permissions = []string{r2Permission, queuesPermission, workersPermission, tokensPermission}
+var Permissions = []string{r2Permission, queuesPermission, workersPermission, tokensPermission, containersPermission + " (with containers)"}
 
 // Deployment is a Site in an account.
 type Deployment struct {
@@ -87,7 +88,7 @@ func New(site Site, options ...option.RequestOption) *Deployment {
 		bucket.exists(), bucket.doors(), bucket.cors(), bucket.lifecycle(),
 		queues.exist(), queues.notification(), credentials.exist(), worker.released(), worker.domain(),
 	}}
-	d.removals = []part{worker.domain(), worker.released(), queues.notification(), queues.exist(), bucket.lifecycle(), bucket.cors()}
+	d.removals = []part{worker.domain(), worker.released(), worker.containers(), queues.notification(), queues.exist(), bucket.lifecycle(), bucket.cors()}
 	if site.Empty != nil {
 		d.removals = append(d.removals, bucket.exists())
 	}

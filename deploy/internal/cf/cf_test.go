@@ -31,6 +31,7 @@ type account struct {
 	*cftest.Cloud
 	settings *settings.File
 	tag      string
+	broken   error // how deploying ends, after the version is there
 }
 
 func newAccount(t *testing.T) *account {
@@ -46,12 +47,12 @@ func (c *account) Tag() (string, error) { return c.tag + c.settings.Get("R2_SECR
 
 func (c *account) Deploy(_ context.Context, tag string) error {
 	c.Cloud.Deploy("weir", tag)
-	return nil
+	return c.broken
 }
 
 // deployment is a site in the account.
 func (c *account) deployment(s cf.Site, options ...option.RequestOption) *cf.Deployment {
-	s.Settings, s.Release = c.settings, c
+	s.Settings, s.Release, s.Secrets = c.settings, c, func() map[string]string { return nil }
 	return cf.New(s, append(c.Options(), options...)...)
 }
 
@@ -364,6 +365,22 @@ func TestAWorkerIsDeployedWhenItDiffers(t *testing.T) {
 	mustApply(t, c, site)
 	if got := c.Changes(); len(got) != 2 || !strings.HasPrefix(got[0], "DELETE") || got[1] != "deploy weir" || len(c.Script("weir").Secrets) > 0 {
 		t.Errorf("of a secret that is no setting any more, it changed %v", got)
+	}
+	done(t, c, site)
+}
+
+// A version is there before its queue and its container are: it counts only when all is.
+func TestAWorkerThatWasDeployedInPartIsDeployedAgain(t *testing.T) {
+	c := newAccount(t)
+	c.broken = errors.New("the queue has no consumer")
+	if err := apply(t, c, site); err == nil || !strings.Contains(err.Error(), "no consumer") {
+		t.Fatalf("it said %v", err)
+	}
+	c.broken = nil
+	c.Changes()
+	mustApply(t, c, site)
+	if got := c.Changes(); !slices.Contains(got, "deploy weir") {
+		t.Errorf("the next run changed %v", got)
 	}
 	done(t, c, site)
 }

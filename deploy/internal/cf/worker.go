@@ -5,13 +5,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cloudflare/cloudflare-go/v7"
 	"github.com/cloudflare/cloudflare-go/v7/option"
 	"github.com/cloudflare/cloudflare-go/v7/workers"
+
+	"weir/deploy/internal/settings"
 )
 
-const workersPermission = "Workers Scripts Write"
+const (
+	workersPermission    = "Workers Scripts Write"
+	containersPermission = "Cloudchamber Write" // what Containers were called
+)
+
+// deployed is the setting with the tag of the Worker that Wrangler was done with: a version is there before what comes after it, as the
+// queue's consumer and the container.
+const deployed = "WORKER_DEPLOYED"
 
 // Release is a Worker as it is to be, with its settings. Wrangler puts it there; what the API knows of it is its tag.
 type Release interface {
@@ -24,6 +34,7 @@ type Release interface {
 // worker is the Worker and where it is reached.
 type worker struct {
 	site    Site
+	api     *cloudflare.Client
 	scripts *workers.ScriptService
 	domains *workers.DomainService
 	// As read last: domains of the Worker, and the wanted one; and secrets that it should not have.
@@ -32,7 +43,7 @@ type worker struct {
 }
 
 func newWorker(site Site, options []option.RequestOption) *worker {
-	return &worker{site: site, scripts: workers.NewScriptService(options...), domains: workers.NewDomainService(options...)}
+	return &worker{site: site, api: cloudflare.NewClient(options...), scripts: workers.NewScriptService(options...), domains: workers.NewDomainService(options...)}
 }
 
 // released is the version that gets the requests.
@@ -56,11 +67,13 @@ func (w *worker) released() part {
 			}
 			var lines []string
 			for _, tag := range tags {
-				switch tag {
-				case wanted:
-					lines = append(lines, want)
-				default:
+				switch {
+				case tag != wanted:
 					lines = append(lines, fmt.Sprintf("is another one, tagged %q", tag))
+				case w.site.Settings.Get(deployed) != tag:
+					lines = append(lines, "is that of this checkout, but was not deployed to the end")
+				default:
+					lines = append(lines, want)
 				}
 			}
 			if err := w.strangers(ctx); err != nil {
@@ -83,7 +96,10 @@ func (w *worker) released() part {
 			if err != nil {
 				return err
 			}
-			return w.site.Release.Deploy(ctx, tag)
+			if err := w.site.Release.Deploy(ctx, tag); err != nil {
+				return err
+			}
+			return w.site.Settings.Set(settings.Value{Name: deployed, Text: tag})
 		},
 		remove: func(ctx context.Context) error {
 			_, err := w.scripts.Delete(ctx, w.site.Worker, workers.ScriptDeleteParams{AccountID: cloudflare.F(w.site.Account), Force: cloudflare.F(true)})
@@ -117,13 +133,49 @@ func (w *worker) tags(ctx context.Context) (tags []string, err error) {
 	return tags, nil
 }
 
+// containers are the applications of Cloudflare Containers that Wrangler has made for the Worker. The library does not know them yet.
+func (w *worker) containers() part {
+	path := "accounts/" + w.site.Account + "/containers/applications"
+	var ids []string
+	return part{
+		what: "containers of " + w.site.Worker, permission: containersPermission,
+		read: func(ctx context.Context) ([]string, error) {
+			ids = nil
+			var all struct {
+				Result []struct{ ID, Name string }
+			}
+			if err := w.api.Get(ctx, path, nil, &all); err != nil {
+				if missing(err) {
+					return nil, nil
+				}
+				return nil, err
+			}
+			var lines []string
+			for _, a := range all.Result {
+				if strings.HasPrefix(a.Name, w.site.Worker+"-transcoder") {
+					ids, lines = append(ids, a.ID), append(lines, a.Name)
+				}
+			}
+			return lines, nil
+		},
+		remove: func(ctx context.Context) error {
+			for _, id := range ids {
+				if err := w.api.Delete(ctx, path+"/"+id, nil, nil); err != nil && !missing(err) {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
 // strangers finds secrets of the Worker that are not in the settings: left from when they were.
 func (w *worker) strangers(ctx context.Context) error {
 	w.strange = nil
-	if w.site.Settings == nil {
+	if w.site.Secrets == nil {
 		return nil
 	}
-	ours := w.site.Settings.Worker()
+	ours := w.site.Secrets()
 	pages := w.scripts.Secrets.ListAutoPaging(ctx, w.site.Worker, workers.ScriptSecretListParams{AccountID: cloudflare.F(w.site.Account)})
 	for pages.Next() {
 		if name := pages.Current().Name; ours[name] == "" {

@@ -61,7 +61,7 @@ func (s *scene) deploy(ctx context.Context) error {
 		defer func() { s.fail = nil }()
 		return s.fail
 	}
-	next, err := local.Start(ctx, local.Options{Settings: s.settings.Worker()})
+	next, err := local.Start(ctx, local.Options{Settings: s.settings.Worker(false)})
 	if err != nil {
 		return err
 	}

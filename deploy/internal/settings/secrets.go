@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -44,10 +45,20 @@ func (f *File) Complete(now time.Time) error {
 // forWorker are the Worker's settings. It must not have what it does not need.
 var forWorker = []string{"TOKEN_KEYS", "ENCRYPTION_KEY", "API_KEY", "TRANSCODER_URL", "WEBHOOK_URL", "ALLOWED_ORIGINS", "CACHE", "LOG_SAMPLE"}
 
-// Worker returns what the Worker is given, as secrets: those of its settings that are set.
-func (f *File) Worker() map[string]string {
-	values := map[string]string{}
-	for _, name := range forWorker {
+// forContainer are those of a transcoder in a container beside the Worker, which hands them on (edge-auth/container.mjs).
+var forContainer = []string{
+	"API_KEY", "R2_ENDPOINT", "R2_BUCKET", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "PUBLIC_URL", "TOKEN_KEY", "TOKEN_TTL",
+	"WEBHOOK_SECRET", "ENCRYPTION_KEY", "NATS_URL", "NATS_REPLICAS", "LADDER", "STORYBOARD", "CODECS", "X264_PRESET", "TASKS", "TASK_MEMORY",
+	"SCRATCH_BYTES", "FFMPEG_SANDBOX", "TRANSCODERS",
+}
+
+// Worker returns what the Worker is given, as secrets: those of its settings that are set, and with a container those of its transcoder.
+func (f *File) Worker(container bool) map[string]string {
+	values, names := map[string]string{}, forWorker
+	if container {
+		names = slices.Concat(forWorker, forContainer)
+	}
+	for _, name := range names {
 		if v := f.Get(name); v != "" {
 			values[name] = v
 		}

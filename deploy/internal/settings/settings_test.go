@@ -63,7 +63,7 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 		}
 	}
 	// The Worker gets no key that it does not need.
-	if got := slices.Sorted(maps.Keys(f.Worker())); !slices.Equal(got, []string{"API_KEY", "ENCRYPTION_KEY", "TOKEN_KEYS"}) {
+	if got := slices.Sorted(maps.Keys(f.Worker(false))); !slices.Equal(got, []string{"API_KEY", "ENCRYPTION_KEY", "TOKEN_KEYS"}) {
 		t.Errorf("the Worker gets %v", got)
 	}
 }

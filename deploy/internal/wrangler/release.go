@@ -53,24 +53,20 @@ type Release struct {
 	Log     io.Writer // what wrangler says; it has no secrets. nil is nowhere
 }
 
-// sources are what a Worker is made of, and what its container is.
-var sources, containerSources = []string{"wrangler.toml", "edge-auth"}, []string{"deploy/Dockerfile", "go.mod", "go.sum", "transcoder", "edge-auth"}
+// sources are what a Worker is made of. Its container's image is named in wrangler.toml.
+var sources = []string{"wrangler.toml", "edge-auth"}
 
 // Tag is the SHA-256 of the Worker's files and settings: the settings are keys, which no hash tells.
 func (r Release) Tag() (string, error) {
 	sum := sha256.New()
-	all := sources
-	if r.Config.Container {
-		all = append(append([]string{}, sources...), containerSources...)
-	}
-	for _, name := range all {
+	for _, name := range sources {
 		if err := filepath.WalkDir(filepath.Join(r.Root, name), func(path string, d fs.DirEntry, err error) error {
 			switch base := filepath.Base(path); {
 			case err != nil:
 				return err
 			case d.IsDir() && (base == "node_modules" || base == "testdata" || base == "bench" || strings.HasPrefix(base, ".")):
 				return fs.SkipDir
-			case d.IsDir() || strings.HasSuffix(base, "_test.go") || name == "edge-auth" && strings.HasSuffix(base, ".go") && !r.Config.Container:
+			case d.IsDir() || strings.HasSuffix(base, ".go"):
 				return nil // edge.wasm is what becomes of Go
 			}
 			data, err := os.ReadFile(path)
@@ -120,9 +116,10 @@ func (r Release) Deploy(ctx context.Context, tag string) (err error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("it was not done within %v", deployTimeout))
 	defer cancel()
-	return child.Run(ctx, child.Program{
-		Name: "wrangler deploy", Path: node, Dir: r.Root, Env: env,
-		Args: append(args, "deploy", "--config", filepath.Join(r.Root, "wrangler.toml"), "--env", r.Config.Environment,
-			"--tag", tag, "--message", "deployed by `deploy apply`", "--secrets-file", file),
-	}, r.Log, stopGrace)
+	args = append(args, "deploy", "--config", filepath.Join(r.Root, "wrangler.toml"), "--env", r.Config.Environment,
+		"--tag", tag, "--message", "deployed by `deploy apply`", "--secrets-file", file)
+	if r.Secrets()["TRANSCODER_URL"] != "" {
+		args = append(args, "--containers-rollout", "none") // the transcoder is elsewhere
+	}
+	return child.Run(ctx, child.Program{Name: "wrangler deploy", Path: node, Dir: r.Root, Env: env, Args: args}, r.Log, stopGrace)
 }

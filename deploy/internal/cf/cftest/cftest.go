@@ -47,7 +47,9 @@ type Cloud struct {
 	scripts map[string]*Script
 	domains map[string]string // the Worker of each
 	minted  int
-	changes []string
+
+	containers []map[string]any
+	changes    []string
 }
 
 // Bucket is an R2 bucket, and what is set on it: as JSON, the lists of rules as they were sent.

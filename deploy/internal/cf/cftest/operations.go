@@ -184,7 +184,9 @@ var operations = map[string]func(call) reply{
 	},
 	"GET /accounts/{account}/workers/scripts/{script}/versions/{version}": func(c call) reply {
 		return c.ofScript(func(s *Script) reply {
-			return ok(map[string]any{"id": "v", "number": 1, "resources": map[string]any{}, "annotations": map[string]any{"workers/tag": s.Tag}})
+			return ok(map[string]any{"id": "v", "number": 1, "resources": map[string]any{"bindings": []any{map[string]any{
+				"name": "CONTAINERS", "type": "durable_object_namespace", "class_name": "Transcoder", "namespace_id": "namespace",
+			}}}, "annotations": map[string]any{"workers/tag": s.Tag}})
 		})
 	},
 	"GET /accounts/{account}/workers/scripts/{script}/secrets": func(c call) reply {

@@ -11,6 +11,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // Script is a Worker as it was uploaded.
@@ -51,7 +52,7 @@ var ofWrangler = map[string]func(call) reply{
 			return bad
 		}
 		c.scripts[c.r.PathValue("script")] = s
-		return ok(map[string]any{"id": c.r.PathValue("script"), "startup_time_ms": 1, "deployment_id": "d"})
+		return ok(map[string]any{"id": c.r.PathValue("script"), "startup_time_ms": 1, "deployment_id": strings.Repeat("0", 32)})
 	},
 	// A Worker that is there already gets a version first, which is deployed then.
 	"POST /accounts/{account}/workers/scripts/{script}/versions": func(c call) reply {
@@ -83,6 +84,26 @@ var ofWrangler = map[string]func(call) reply{
 	},
 	"POST /accounts/{account}/workers/scripts/{script}/subdomain": func(c call) reply {
 		return c.ofScript(func(s *Script) reply { s.Subdomain = true; return ok(map[string]any{"enabled": true}) })
+	},
+	"GET /accounts/{account}/containers/applications": func(c call) reply {
+		return ok(append([]map[string]any{}, c.containers...))
+	},
+	"POST /accounts/{account}/containers/applications": func(c call) reply {
+		var asked map[string]any
+		c.decode(&asked)
+		asked["id"] = fmt.Sprint("application", len(c.containers))
+		c.containers = append(c.containers, asked)
+		return ok(asked)
+	},
+	"PATCH /accounts/{account}/containers/applications/{application}":         func(c call) reply { return ok(map[string]any{"id": c.r.PathValue("application")}) },
+	"POST /accounts/{account}/containers/applications/{application}/rollouts": func(call) reply { return ok(map[string]any{"id": "r"}) },
+	"DELETE /accounts/{account}/containers/applications/{application}": func(c call) reply {
+		at := slices.IndexFunc(c.containers, func(a map[string]any) bool { return a["id"] == c.r.PathValue("application") })
+		if at < 0 {
+			return reply{http.StatusNotFound, failed(1000, "APPLICATION_NOT_FOUND")}
+		}
+		c.containers = slices.Delete(c.containers, at, at+1)
+		return ok(nil)
 	},
 	"POST /accounts/{account}/queues/{queue}/consumers": func(c call) reply {
 		var asked Consumer
@@ -168,6 +189,16 @@ func (c *Cloud) Script(name string) *Script {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.scripts[name]
+}
+
+// Containers returns the names of the applications of Containers.
+func (c *Cloud) Containers() (names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.containers {
+		names = append(names, fmt.Sprint(a["name"]))
+	}
+	return names
 }
 
 // Consumers returns where a queue's messages go.
