@@ -177,7 +177,7 @@ func TestSettingsAreRead(t *testing.T) {
 	source := joined(texts)
 	for _, d := range documents(t) {
 		report(t, settings(d, func(name string) bool {
-			return slices.ContainsFunc([]string{`"` + name + `"`, `"` + name + `=`, `env.` + name + ` `, `{ ` + name + ` }`}, func(form string) bool {
+			return slices.ContainsFunc([]string{`"` + name + `"`, `"` + name + `=`, `env.` + name + ` `, `env.` + name + `?`, `{ ` + name + ` }`}, func(form string) bool {
 				return strings.Contains(source, form)
 			})
 		}))

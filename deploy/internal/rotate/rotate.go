@@ -37,7 +37,7 @@ const (
 // Rotation is what is rotated.
 type Rotation struct {
 	Settings *settings.File
-	// Deploy brings the Worker, and transcoders beside it, to the settings.
+	// Deploy brings the Worker to the settings.
 	Deploy func(context.Context) error
 	// Videos are IDs of videos that can be watched, a few are enough; none where there is none.
 	Videos func(context.Context) ([]string, error)
@@ -79,7 +79,7 @@ func Run(ctx context.Context, r Rotation, out io.Writer) error {
 	if err := r.Deploy(ctx); err != nil {
 		return err
 	}
-	say("transcoders elsewhere sign with it once they are started again with TOKEN_KEY of %s, and so does who else has the key", r.Settings.Name())
+	say("a transcoder signs with it once it is started again with TOKEN_KEY of %s; one in Cloudflare's containers, once it has slept", r.Settings.Name())
 	say("tokens of %s are taken until then, and for %v more: run this again after that, to retire it", strings.Join(old(k), ", "), tokenLife)
 	return nil
 }

@@ -68,6 +68,32 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 	}
 }
 
+// A transcoder beside the Worker gets what the Worker's program hands on, and the Worker alone no more than its own settings.
+func TestTheContainerGetsItsSettings(t *testing.T) {
+	program, err := os.ReadFile(filepath.Join("..", "..", "..", "edge-auth", "container.mjs"))
+	must(t, err)
+	_, list, _ := strings.Cut(string(program), "const settings = [")
+	list, _, _ = strings.Cut(list, "]")
+	names := strings.FieldsFunc(list, func(r rune) bool { return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", r) })
+	if len(names) < 10 {
+		t.Fatalf("container.mjs has the settings %v", names)
+	}
+	f := open(t, filepath.Join(t.TempDir(), "a.env"))
+	for _, name := range names {
+		must(t, f.Set(settings.Value{Name: name, Text: "set"}))
+	}
+	for _, name := range names {
+		if f.Worker(true)[name] == "" {
+			t.Errorf("the container does not get %s", name)
+		}
+	}
+	for _, name := range []string{"TOKEN_KEY", "R2_SECRET_ACCESS_KEY", "WEBHOOK_SECRET"} {
+		if f.Worker(false)[name] != "" {
+			t.Errorf("the Worker has %s, and no use for it", name)
+		}
+	}
+}
+
 func TestWhatTheOperatorWroteStays(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "a.env")
 	const own = "# two encoders\nTASKS=2\n\nLADDER=720:2800k:128k\n"
