@@ -29,6 +29,8 @@ type account struct {
 	release  wrangler.Release
 	settings *settings.File
 	options  []option.RequestOption
+
+	transcoder string // its origin, if it was said
 }
 
 // accountFlags declares what an operator says of a deployment. What is not said is as it was said before, in the settings; names are in
@@ -38,15 +40,9 @@ func accountFlags(flags *flag.FlagSet) func() (*account, error) {
 	file := flags.String("settings", "", "")
 	location := flags.String("location", "", "")
 	domain := flags.String("domain", "", "")
-	var origins []string
-	flags.Func("origin", "", func(text string) error {
-		u, err := url.Parse(text)
-		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || text != u.Scheme+"://"+u.Host {
-			return errors.New("write it as https://app.example.com, without a path")
-		}
-		origins = append(origins, text)
-		return nil
-	})
+	var origins, transcoder []string
+	flags.Func("origin", "", origin(&origins))
+	flags.Func("transcoder", "", origin(&transcoder))
 	return func() (*account, error) {
 		root, err := local.Root()
 		if err != nil {
@@ -81,7 +77,23 @@ func accountFlags(flags *flag.FlagSet) func() (*account, error) {
 		}
 		// Where the transcoder is said to be elsewhere, there is no container, and the Worker knows nothing that it does not need.
 		s.Secrets = func() map[string]string { return f.Worker(c.Container && f.Get("TRANSCODER_URL") == "") }
-		return &account{site: s, settings: f, release: wrangler.Release{Root: root, Config: c, Secrets: s.Secrets}}, nil
+		a := &account{site: s, settings: f, release: wrangler.Release{Root: root, Config: c, Secrets: s.Secrets}}
+		if transcoder != nil {
+			a.transcoder = transcoder[len(transcoder)-1]
+		}
+		return a, nil
+	}
+}
+
+// origin takes an origin (RFC 6454) from the command line.
+func origin(all *[]string) func(string) error {
+	return func(text string) error {
+		u, err := url.Parse(text)
+		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || text != u.Scheme+"://"+u.Host {
+			return errors.New("write it as https://app.example.com, without a path")
+		}
+		*all = append(*all, text)
+		return nil
 	}
 }
 
@@ -140,6 +152,7 @@ func (a *account) remember(ctx context.Context, now time.Time) error {
 		settings.Value{Name: "R2_BUCKET", Text: a.site.Bucket},
 		settings.Value{Name: "BUCKET_LOCATION", Text: a.site.Location},
 		settings.Value{Name: "UPLOAD_ORIGINS", Text: strings.Join(a.site.Origins, " ")},
+		settings.Value{Name: "TRANSCODER_URL", Text: cmp.Or(a.transcoder, a.settings.Get("TRANSCODER_URL"))},
 	)
 }
 

@@ -49,8 +49,9 @@ const usage = `usage: deploy COMMAND
                          all four:
                          --env E        of wrangler.toml: production (if not said), or staging
                          --settings F   the file with the settings, instead of .weir/ENVIRONMENT.env
-                         plan and apply, which remember what was said:
+                         plan, and apply, which remembers what was said:
                          --domain HOST  where people watch, in a zone of the account; without it, at workers.dev
+                         --transcoder URL  where the Worker reaches it; without it, in Cloudflare Containers beside the Worker
                          --location L   where the bucket is to be: apac, eeur, enam, oc, weur, wnam
                          --origin URL   pages there upload into the bucket; as often as needed
   verify [FLAGS]         hold a deployment's Worker to its specification (deploy/internal/verify/edge.http); print RESULT {json}. Where it is

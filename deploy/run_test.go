@@ -148,12 +148,9 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 		return stdout.String() + stderr.String()
 	}
 
+	deploy(0, "", "apply", "--domain", "video.example.com", "--location", "weur", "--origin", "https://app.example.com")
 	f, err := settings.Open(file)
 	if err != nil {
-		t.Fatal(err)
-	}
-	deploy(0, "", "apply", "--domain", "video.example.com", "--location", "weur", "--origin", "https://app.example.com")
-	if f, err = settings.Open(file); err != nil {
 		t.Fatal(err)
 	}
 	worker := c.Script("weir-production")
@@ -197,7 +194,11 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 	}
 
 	// A transcoder elsewhere: the Worker forgets what it does not need any more.
-	if err := f.Set(settings.Value{Name: "ALLOWED_ORIGINS"}, settings.Value{Name: "TRANSCODER_URL", Text: "https://transcoder.example.com"}); err != nil {
+	if err := f.Set(settings.Value{Name: "ALLOWED_ORIGINS"}); err != nil {
+		t.Fatal(err)
+	}
+	deploy(0, "", "apply", "--transcoder", "https://transcoder.example.com")
+	if f, err = settings.Open(file); err != nil {
 		t.Fatal(err)
 	}
 	if deploy(0, "", "apply"); !maps.Equal(c.Script("weir-production").Secrets, f.Worker(false)) {
