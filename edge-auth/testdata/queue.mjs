@@ -2,6 +2,7 @@
 // says how each message ended, in lines "ENDED {json}" with queue, body and attempts: the queue is weir-uploads when the message
 // was acknowledged, and weir-uploads-dead when it arrived there. The settings are in the environment.
 import { createInterface } from "node:readline";
+import { build } from "esbuild"; // wrangler's
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_readConfig } from "wrangler";
 
@@ -27,11 +28,14 @@ const watcher = `
     },
   };`;
 
+// All of it in one module, as wrangler makes it.
+const { outputFiles: [bundle] } = await build({
+  stdin: { contents: watcher, resolveDir: root }, bundle: true, format: "esm", external: ["cloudflare:*", "*.wasm"], write: false,
+});
+
 const mf = new Miniflare(convertV4MiniflareOptions({
   modules: [
-    { type: "ESModule", path: root + "watcher.mjs", contents: watcher },
-    { type: "ESModule", path: root + "worker.mjs" },
-    { type: "ESModule", path: root + "module.mjs" },
+    { type: "ESModule", path: root + "watcher.mjs", contents: bundle.text },
     { type: "CompiledWasm", path: root + "edge.wasm" },
   ],
   modulesRoot: root,
