@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/deploy/internal/setup"
 	"weir/deploy/local"
 )
 
@@ -34,6 +35,13 @@ func Build(ctx context.Context, name string, out io.Writer) error {
 	}
 	e, err := find(ctx)
 	if err != nil {
+		return err
+	}
+	// Not in the Dockerfile: it is made of the packages that the tests have tried.
+	if err := setup.Run(ctx, root, setup.Page, out); err != nil {
+		return err
+	}
+	if _, err := setup.Player(ctx, root); err != nil {
 		return err
 	}
 	base, err := e.base(ctx, out)
