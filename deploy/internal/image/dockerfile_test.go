@@ -170,7 +170,7 @@ func TestTheImageIsBuiltWithAGoThatTheModuleTakes(t *testing.T) {
 func TestTheImageIsForNobodyInParticular(t *testing.T) {
 	dockerfile := read(t, "deploy", "Dockerfile")
 	for _, want := range []string{
-		"\nUSER 65532:65532\n", "\nSTOPSIGNAL SIGTERM\n", "\nVOLUME /data\n", `CMD ["transcoder", "healthcheck"]`, "sha256sum --check",
+		"\nUSER 65532:65532\n", "\nSTOPSIGNAL SIGTERM\n", "\nVOLUME /data\n", `CMD ["transcoder", "healthcheck"]`, "\nCMD [\"transcoder\"]\n", "sha256sum --check",
 	} {
 		if !strings.Contains(dockerfile, want) {
 			t.Errorf("the Dockerfile has no %q", want)

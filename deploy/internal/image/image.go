@@ -1,7 +1,7 @@
 // Package image builds the container image of deploy/Dockerfile, and tries it.
 //
-// [Build] makes it, with Docker or with Podman; [Verify] runs the transcoder inside it as an operator should, as nobody and on a root that is
-// read-only, and has it do what the demo does. What the image is made of is deploy/Dockerfile's business; rootfs, a program beside this
+// [Build] makes it, with Docker or with Podman; [Verify] runs the edge and the transcoder inside it as an operator should, as nobody and on a
+// root that is read-only, and has the transcoder do what the demo does. What the image is made of is deploy/Dockerfile's business; rootfs, a program beside this
 // package, lays out its files.
 package image
 
