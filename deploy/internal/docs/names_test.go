@@ -186,9 +186,9 @@ func TestSettingsAreRead(t *testing.T) {
 
 // Whoever adds a setting says what it does.
 func TestSettingsAreDocumented(t *testing.T) {
-	names, _ := find(regexp.MustCompile(`v\.(?:text|required|url)\("([A-Z0-9_]+)"`), file(t, "transcoder/config.go"))
+	names, _ := find(regexp.MustCompile(`(?:v\.(?:text|required|url|header)|getenv)\("([A-Z0-9_]+)"`), file(t, "transcoder/config.go")+file(t, "edge-auth/weir/config.go"))
 	workers, _ := find(regexp.MustCompile(`\benv\.([A-Z_]+)\b`), file(t, "edge-auth/worker.mjs")+file(t, "edge-auth/module.mjs"))
-	if len(names) < 20 || len(workers) < 5 {
+	if len(names) < 30 || len(workers) < 5 {
 		t.Fatalf("found %v and %v", names, workers)
 	}
 	bindings := []string{"BUCKET", "UPLOADS_DEAD"} // which wrangler.toml has

@@ -46,6 +46,8 @@ var walk = []step{
 	{command: "go tool task bench", test: "deploy/internal/bench/picture TestShortRunCompares", reason: "takes an hour and a half"},
 	{command: "go tool task bench:engine", test: "deploy/internal/bench TestShortRunMeasures", reason: "takes long"},
 	{command: "go tool task bench:edge", test: "deploy/internal/bench/edge TestShortRunMeasures", reason: "takes long"},
+	{command: "go tool task image", test: "deploy/internal/image TestTheImagesFFmpegIsTheOneThatIsUsed", reason: "needs Docker or Podman, and compiles FFmpeg"},
+	{command: "go tool task image:verify", test: "deploy/internal/stack TestWithoutTheWorker", reason: "needs the image; the test has its programs without it"},
 	{command: "curl ", test: "deploy/internal/docs TestTheAPIIsAsItsPageSays"},
 	{command: "openssl rand 32 ", run: shell},
 	{command: "k=$(openssl rand 32 ", run: shell},

@@ -3,6 +3,7 @@ package image_test
 import (
 	"go/version"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -170,7 +171,7 @@ func TestTheImageIsBuiltWithAGoThatTheModuleTakes(t *testing.T) {
 func TestTheImageIsForNobodyInParticular(t *testing.T) {
 	dockerfile := read(t, "deploy", "Dockerfile")
 	for _, want := range []string{
-		"\nUSER 65532:65532\n", "\nSTOPSIGNAL SIGTERM\n", "\nVOLUME /data\n", `CMD ["transcoder", "healthcheck"]`, "sha256sum --check",
+		"\nUSER 65532:65532\n", "\nSTOPSIGNAL SIGTERM\n", "\nVOLUME /data\n", `CMD ["transcoder", "healthcheck"]`, "\nCMD [\"transcoder\"]\n", "sha256sum --check",
 	} {
 		if !strings.Contains(dockerfile, want) {
 			t.Errorf("the Dockerfile has no %q", want)
@@ -181,5 +182,45 @@ func TestTheImageIsForNobodyInParticular(t *testing.T) {
 		if v[1] != versions[0][1] {
 			t.Errorf("the Dockerfile names two versions of FFmpeg: %s and %s", v[1], versions[0][1])
 		}
+	}
+}
+
+// The context of the build has all packages of the image's programs, and the Dockerfile takes nothing that is not there.
+func TestTheContextHasWhatTheProgramsAreMadeOf(t *testing.T) {
+	var copied []string
+	for _, m := range regexp.MustCompile(`(?m)^COPY ([\w./ -]+) \S+$`).FindAllStringSubmatch(read(t, "deploy", "Dockerfile"), -1) {
+		copied = append(copied, strings.Fields(m[1])...)
+	}
+	within := func(folders []string, path string) bool {
+		return slices.ContainsFunc(folders, func(f string) bool { return path == f || strings.HasPrefix(path, f+"/") })
+	}
+	var let []string
+	for line := range strings.Lines(read(t, "deploy", "Dockerfile.dockerignore")) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "!"); ok {
+			let = append(let, path)
+		}
+	}
+	for _, path := range copied {
+		if !within(let, path) {
+			t.Errorf("the Dockerfile copies %s, which is not in its context", path)
+		}
+	}
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./transcoder", "./edge-auth/weir", "./deploy/internal/image/rootfs")
+	list.Dir = filepath.Join("..", "..", "..")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := 0
+	for line := range strings.Lines(string(out)) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "weir/"); ok {
+			packages++
+			if !within(copied, path) {
+				t.Errorf("the Dockerfile does not copy %s, which a program imports", path)
+			}
+		}
+	}
+	if packages < 20 {
+		t.Errorf("the programs have only %d packages", packages)
 	}
 }

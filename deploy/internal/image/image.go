@@ -1,7 +1,7 @@
 // Package image builds the container image of deploy/Dockerfile, and tries it.
 //
-// [Build] makes it, with Docker or with Podman; [Verify] runs the transcoder inside it as an operator should, as nobody and on a root that is
-// read-only, and has it do what the demo does. What the image is made of is deploy/Dockerfile's business; rootfs, a program beside this
+// [Build] makes it, with Docker or with Podman; [Verify] runs the edge and the transcoder inside it as an operator should, as nobody and on a
+// root that is read-only, and has the transcoder do what the demo does. What the image is made of is deploy/Dockerfile's business; rootfs, a program beside this
 // package, lays out its files.
 package image
 
@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"weir/deploy/internal/setup"
 	"weir/deploy/local"
 )
 
@@ -34,6 +35,13 @@ func Build(ctx context.Context, name string, out io.Writer) error {
 	}
 	e, err := find(ctx)
 	if err != nil {
+		return err
+	}
+	// Not in the Dockerfile: it is made of the packages that the tests have tried.
+	if err := setup.Run(ctx, root, setup.Page, out); err != nil {
+		return err
+	}
+	if _, err := setup.Player(ctx, root); err != nil {
 		return err
 	}
 	base, err := e.base(ctx, out)

@@ -17,44 +17,54 @@ import (
 	kubernetes "sigs.k8s.io/yaml"
 )
 
-// settings are the variables that the transcoder reads.
-func settings(t *testing.T) []string {
-	t.Helper()
-	var names []string
-	for _, m := range regexp.MustCompile(`v\.(?:text|required|url)\("(\w+)"`).FindAllStringSubmatch(read(t, "transcoder", "config.go"), -1) {
-		names = append(names, m[1])
-	}
-	if len(names) < 20 {
-		t.Fatalf("the transcoder's settings are only %v", names)
-	}
-	return names
+// A program is one that the image runs: the settings that it reads, and those without which it does not start.
+type program struct {
+	name            string
+	known, required []string
 }
 
-// required are those without which it does not start.
-func required(t *testing.T) []string {
-	t.Helper()
-	var names []string
-	for _, m := range regexp.MustCompile(`v\.(?:required|url)\("(\w+)"`).FindAllStringSubmatch(read(t, "transcoder", "config.go"), -1) {
-		names = append(names, m[1])
-	}
-	return names
+// transcoder and edge are as their sources have them.
+func transcoder(t *testing.T) program {
+	return configured(t, "transcoder", 20, "transcoder", "config.go")
 }
 
-func known(t *testing.T, where string, names ...string) {
+func edge(t *testing.T) program {
+	p := configured(t, "edge", 10, "edge-auth", "weir", "config.go")
+	p.required = append(p.required, "TOKEN_KEYS") // the gate says so
+	return p
+}
+
+func configured(t *testing.T, name string, least int, source ...string) program {
+	t.Helper()
+	p := program{name: name}
+	for _, m := range regexp.MustCompile(`(?:v\.(text|required|url|header)|getenv)\("(\w+)"`).FindAllStringSubmatch(read(t, source...), -1) {
+		p.known = append(p.known, m[2])
+		if m[1] == "required" || m[1] == "url" {
+			p.required = append(p.required, m[2])
+		}
+	}
+	if len(p.known) < least || len(p.required) == 0 {
+		t.Fatalf("the settings are only %+v", p)
+	}
+	return p
+}
+
+// knows holds settings to those that a program reads.
+func (p program) knows(t *testing.T, where string, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if !slices.Contains(settings(t), name) {
-			t.Errorf("%s sets %s, which the transcoder does not know", where, name)
+		if !slices.Contains(p.known, name) {
+			t.Errorf("%s sets %s, which the %s does not know", where, name, p.name)
 		}
 	}
 }
 
-func complete(t *testing.T, where string, names []string) {
+// starts holds settings to those without which a program does not start.
+func (p program) starts(t *testing.T, where string, names []string) {
 	t.Helper()
-	known(t, where, names...)
-	for _, name := range required(t) {
+	for _, name := range p.required {
 		if !slices.Contains(names, name) {
-			t.Errorf("%s does not set %s, without which the transcoder does not start", where, name)
+			t.Errorf("%s does not set %s, without which the %s does not start", where, name, p.name)
 		}
 	}
 }
@@ -68,19 +78,21 @@ func TestContainersOfCloudflaresGetTheSettings(t *testing.T) {
 	for _, m := range regexp.MustCompile(`"(\w+)"`).FindAllStringSubmatch(list[1], -1) {
 		names = append(names, m[1])
 	}
-	complete(t, "container.mjs", names)
+	transcoder(t).knows(t, "container.mjs", names...)
+	transcoder(t).starts(t, "container.mjs", names)
 }
 
-func TestComposeStartsTheTranscoder(t *testing.T) {
+func TestComposeStartsAPlatform(t *testing.T) {
 	var file struct {
 		Services map[string]struct {
 			Image, Entrypoint any
+			Command           []string
 			Environment       map[string]string
 			ReadOnly          bool     `yaml:"read_only"`
 			CapDrop           []string `yaml:"cap_drop"`
 			Grace             string   `yaml:"stop_grace_period"`
 			Configs           []struct{ Source, Target string }
-			Volumes           []string
+			Volumes, Ports    []string
 			DependsOn         map[string]any `yaml:"depends_on"`
 		}
 		Configs map[string]struct{ Content string }
@@ -111,13 +123,33 @@ func TestComposeStartsTheTranscoder(t *testing.T) {
 			continue
 		}
 		ours++
-		complete(t, name, slices.Collect(maps.Keys(s.Environment)))
-		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || s.Grace != "1m" || !slices.ContainsFunc(s.Volumes, func(v string) bool { return strings.HasSuffix(v, "/data") }) {
-			t.Errorf("%s is not confined, has no time to end, or nothing to write to: %+v", name, s)
+		p := transcoder(t)
+		if slices.Equal(s.Command, []string{"weir", "edge"}) {
+			p = edge(t)
+		} else if len(s.Command) > 0 || !slices.ContainsFunc(s.Volumes, func(v string) bool { return strings.HasSuffix(v, "/data") }) {
+			t.Errorf("%s is no transcoder, or has nothing to write to: %+v", name, s)
+		}
+		names := slices.Collect(maps.Keys(s.Environment))
+		p.knows(t, name, names...)
+		p.starts(t, name, names)
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || s.Grace != "1m" {
+			t.Errorf("%s is not confined, or has no time to end: %+v", name, s)
 		}
 	}
-	if ours != 2 {
-		t.Errorf("%d services are the transcoder", ours)
+	if ours != 3 {
+		t.Errorf("%d services are of the image", ours)
+	}
+	// What one of them says of another is true.
+	listen := regexp.MustCompile(`(?m)^ENV LISTEN=:(\d+)$`).FindStringSubmatch(read(t, "deploy", "Dockerfile"))
+	if listen == nil {
+		t.Fatal("the image does not say where it listens")
+	}
+	if got := file.Services["edge"].Environment["TRANSCODER_URL"]; got != "http://transcoder:"+listen[1] {
+		t.Errorf("the edge looks for the transcoder at %s", got)
+	}
+	_, public, _ := strings.Cut(file.Services["transcoder"].Environment["PUBLIC_URL"], ":-")
+	if ports := file.Services["edge"].Ports; len(ports) != 1 || ports[0] != strings.Replace(strings.TrimSuffix(public, "}"), "http://localhost", "127.0.0.1", 1)+":"+listen[1] {
+		t.Errorf("videos are said to be at %s, and the edge is at %q", public, ports)
 	}
 }
 
@@ -181,13 +213,17 @@ func TestTheManifestsAreKuberneteses(t *testing.T) {
 				t.Errorf("%s has a %s %s", base, kind.APIVersion, kind.Kind)
 			}
 		}
-		if base != "kustomization.yaml" && !slices.Contains(listed, base) {
+	}
+	for _, file := range files {
+		if base := filepath.Base(file); base != "kustomization.yaml" && !slices.Contains(listed, base) {
 			t.Errorf("the kustomization does not list %s", base)
 		}
 	}
 	secret := []string{"API_KEY", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "TOKEN_KEY", "WEBHOOK_SECRET"}
-	complete(t, "Kubernetes", append(secret, config...))
-	if len(pods) != 3 {
+	settings := append(secret, config...)
+	transcoder(t).knows(t, "Kubernetes", settings...)
+	transcoder(t).starts(t, "Kubernetes", settings)
+	if len(pods) != 4 {
 		t.Errorf("pods of %v", slices.Collect(maps.Keys(pods)))
 	}
 	for name, p := range pods {
@@ -202,10 +238,20 @@ func TestTheManifestsAreKuberneteses(t *testing.T) {
 		if *p.Spec.TerminationGracePeriodSeconds < 60 {
 			t.Errorf("%s has no time to end", name)
 		}
+		var names []string
 		for _, e := range p.Spec.Containers[0].Env {
-			if name != "nats" {
-				known(t, name, e.Name)
+			names = append(names, e.Name)
+			if e.Name == "TRANSCODER_URL" && services[strings.TrimPrefix(e.Value, "http://")].Spec.Ports == nil {
+				t.Errorf("%s looks for the transcoder at %s, which is no service", name, e.Value)
 			}
+		}
+		switch name {
+		case "nats":
+		case "edge":
+			edge(t).knows(t, name, names...)
+			edge(t).starts(t, name, append(names, config...))
+		default:
+			transcoder(t).knows(t, name, names...)
 		}
 	}
 	for name, s := range services {

@@ -3,12 +3,15 @@ package image
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,10 +19,14 @@ import (
 
 	"weir/deploy/internal/child"
 	"weir/deploy/internal/demo"
+	"weir/deploy/internal/port"
 )
 
 // user is who the image runs as, and nobody else anywhere.
 const user = "65532:65532"
+
+// edgeTimeout is for an edge to listen, in a container that has to be made first.
+const edgeTimeout = time.Minute
 
 // enough are the files and the threads that a transcoder may have on a large machine.
 const enough = 1 << 14
@@ -34,7 +41,7 @@ type Result struct {
 }
 
 // Verify has the transcoder in the image do the demo's job: as nobody, without capabilities, under the engine's own seccomp profile, on a root
-// that is read-only. video is a file; "" is the sample.
+// that is read-only. Before that, it sees that `weir edge` answers there as well. video is a file; "" is the sample.
 func Verify(ctx context.Context, name, video string, out io.Writer) error {
 	began := time.Now()
 	e, err := find(ctx)
@@ -53,14 +60,13 @@ func Verify(ctx context.Context, name, video string, out io.Writer) error {
 		return fmt.Errorf("the image's ffmpeg says %q: %w", said, err)
 	}
 	box := "weir-verify-" + strings.ToLower(rand.Text()[:8])
-	defer func() { // it is gone already, unless something went wrong
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
-		defer cancel()
-		_, _ = e.ask(ctx, "rm", "--force", box)
-	}()
+	if err := e.edge(ctx, box+"-edge", name); err != nil {
+		return fmt.Errorf("weir edge in the image: %w", err)
+	}
+	defer e.remove(ctx, box)
 	r.Result, err = demo.Show(ctx, demo.Options{
 		Video: video, Exit: true,
-		Program: func(settings []string) child.Program { return e.transcoder(box, name, settings) },
+		Program: func(settings []string) child.Program { return e.program(box, name, settings) },
 		Started: func(ctx context.Context) error { return e.examine(ctx, box) },
 	}, out)
 	if err != nil {
@@ -92,14 +98,73 @@ func confined() []string {
 	return flags
 }
 
-// transcoder is one in a container. Its settings are not on a command line that everybody can read.
-func (e engine) transcoder(box, name string, settings []string) child.Program {
+// remove removes a container, which is gone already, unless something went wrong.
+func (e engine) remove(ctx context.Context, box string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	defer cancel()
+	_, _ = e.ask(ctx, "rm", "--force", box)
+}
+
+// program runs a command in a container, or the transcoder without one. Its settings are not on a command line that everybody can read.
+func (e engine) program(box, name string, settings []string, command ...string) child.Program {
 	args := append([]string{"run", "--rm", "--name", box}, confined()...)
 	for _, s := range settings {
 		variable, _, _ := strings.Cut(s, "=")
 		args = append(args, "--env", variable)
 	}
-	return child.Program{Name: "the image's transcoder", Path: e.path, Args: slices.Concat(e.global, args, []string{name}), Env: append(os.Environ(), settings...)}
+	return child.Program{Name: "the image's container", Path: e.path, Args: slices.Concat(e.global, args, []string{name}, command), Env: append(os.Environ(), settings...)}
+}
+
+// edge runs `weir edge` until it is alive, confined, and has the player.
+func (e engine) edge(ctx context.Context, box, name string) (err error) {
+	listen, err := port.Free(ctx)
+	if err != nil {
+		return err
+	}
+	address := "127.0.0.1:" + strconv.Itoa(listen)
+	key := base64.RawURLEncoding.EncodeToString([]byte(rand.Text() + rand.Text()))
+	edge, err := child.Start(e.program(box, name, []string{
+		"LISTEN=" + address,
+		`TOKEN_KEYS={"keys":[{"kty":"oct","alg":"HS256","kid":"verify","k":"` + key + `"}]}`,
+		"R2_ENDPOINT=http://127.0.0.1:9", "R2_BUCKET=none", "R2_ACCESS_KEY_ID=none", "R2_SECRET_ACCESS_KEY=none", // it asks for nothing
+	}, "weir", "edge"), nil)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, edge.Stop(stopGrace))
+		e.remove(ctx, box)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, edgeTimeout)
+	defer cancel()
+	for {
+		err := e.examine(ctx, box)
+		if err == nil {
+			break
+		}
+		select {
+		case <-edge.Done():
+			return edge.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w\n%s", ctx.Err(), err, edge.Tail())
+		case <-time.After(time.Second):
+		}
+	}
+	for _, path := range []string{"/healthz", "/player/watch.js"} {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+		if err != nil {
+			return err
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return err
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s is answered %s", path, answer.Status)
+		}
+	}
+	return nil
 }
 
 // examine holds the container that runs to what it was to be, and asks it what the platform will ask.

@@ -10,8 +10,10 @@ import (
 type Scope int
 
 const (
+	// Page is to build what the page for people loads.
+	Page Scope = iota
 	// Demo is to build and to run everything.
-	Demo Scope = iota
+	Demo
 	// Tests is Demo and the players of the tests: a browser and mpv.
 	Tests
 )
@@ -55,20 +57,20 @@ func plan(m machine, scope Scope) ([]step, error) {
 			steps = append(steps, s)
 		}
 	}
-	add(len(m.ffmpeg) > 0, step{
+	add(len(m.ffmpeg) > 0 && scope >= Demo, step{
 		name:    "install ffmpeg (missing: " + strings.Join(m.ffmpeg, ", ") + ")",
 		install: []string{"ffmpeg"},
 	})
-	add(!m.font && len(m.ffmpeg) == 0, step{name: "install a font for the sample's clock", install: []string{"fonts-dejavu-core"}})
+	add(!m.font && len(m.ffmpeg) == 0 && scope >= Demo, step{name: "install a font for the sample's clock", install: []string{"fonts-dejavu-core"}})
 	add(!m.chromium && scope == Tests, step{name: "install chromium, in which the tests play videos", install: []string{"chromium"}})
 	add(!m.mpv && scope == Tests, step{name: "install mpv, in which they play as well", install: []string{"mpv"}})
 	add(!m.gcc && scope == Tests, step{name: "install gcc, with which the race detector is linked", install: []string{"gcc", "libc6-dev"}})
 	add(!m.npm, step{name: "install npm", install: []string{"npm"}})
-	add(!m.tinygo, step{
+	add(!m.tinygo && scope >= Demo, step{
 		name:    "build TinyGo " + tinyGoVersion + " (the compiler of the Worker)",
 		install: m.llvm, action: buildTinyGo,
 	})
-	add(!m.wasmOpt, step{name: "install binaryen, whose wasm-opt TinyGo runs", install: []string{"binaryen"}})
+	add(!m.wasmOpt && scope >= Demo, step{name: "install binaryen, whose wasm-opt TinyGo runs", install: []string{"binaryen"}})
 	add(!m.packages, step{name: "fetch wrangler, its Node and the players of pages into edge-auth/node_modules", action: installNode})
 
 	var wanted []string

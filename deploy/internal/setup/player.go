@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 )
 
-// player builds what the page for people loads: edge-auth/public/player of edge-auth/watch and the packages that it names, with
-// the esbuild that wrangler brings.
-func player(ctx context.Context, root string) (built bool, err error) {
+// Player builds what the page for people loads: edge-auth/public/player of edge-auth/watch and the packages that it names, with
+// the esbuild that wrangler brings, if their sources are newer. It says whether it did.
+func Player(ctx context.Context, root string) (built bool, err error) {
 	edge := filepath.Join(root, "edge-auth")
 	sources := filepath.Join(edge, "watch")
 	if fresh, err := playerIsFresh(edge); err != nil || fresh {

@@ -42,6 +42,12 @@ func TestPlan(t *testing.T) {
 			complete(func(m *machine) { m.chromium, m.mpv, m.gcc = false, false, false }), Demo, nil, nil,
 		},
 		{
+			"the page needs what is npm's alone",
+			machine{apt: true, root: true, ffmpeg: []string{"the ffmpeg program"}, llvm: []string{"llvm-19-dev"}}, Page,
+			[]string{"install npm", "fetch wrangler"},
+			[]string{"npm"},
+		},
+		{
 			"an ffmpeg without a filter is replaced, and the filter is named",
 			complete(func(m *machine) { m.ffmpeg = []string{"the flite filter"} }), Demo,
 			[]string{"install ffmpeg (missing: the flite filter)"},

@@ -120,7 +120,7 @@ func tinyGoFromModule(ctx context.Context) (err error) {
 // Wasm builds edge-auth/edge.wasm of the checkout at root, and what the page for people loads, if their sources are newer. It
 // says whether it built one of them.
 func Wasm(ctx context.Context, root string) (built bool, err error) {
-	page, err := player(ctx, root)
+	page, err := Player(ctx, root)
 	if err != nil {
 		return false, err
 	}

@@ -1,7 +1,8 @@
-// Package stack runs all of Weir on this machine: the local Cloudflare, the transcoder and a receiver of its webhooks.
+// Package stack runs all of Weir on this machine: the local Cloudflare, the transcoder and a receiver of its webhooks; or, with
+// [Options].Edge, `weir edge` over the bucket's S3 endpoint, as where there is no Worker.
 //
 // It is what the demo, `dev` and the browser tests use. Secrets are made for each run, ports are chosen free, and Stop
-// leaves nothing: the transcoder first, because it writes to the bucket, then Cloudflare, then the files.
+// leaves nothing: the transcoder first, because it writes to the bucket, then the edge, Cloudflare, and the files.
 package stack
 
 import (
@@ -38,10 +39,11 @@ const (
 type Stack struct {
 	Cloud  *local.Cloud
 	Hooks  *hook.Receiver
-	API    string // base URL of the transcoder
+	API    string // base URL of the transcoder's API
 	APIKey string
 
 	transcoder *child.Child
+	edge       *child.Child // nil is none
 	temp       string
 }
 
@@ -53,6 +55,8 @@ type Options struct {
 	// Program is a transcoder with these settings, NAME=VALUE each, and a folder of its own for its data; nil is the checkout's, which is
 	// built.
 	Program func(settings []string) child.Program
+	// Edge is to have the checkout's `weir edge` in the Worker's place, for players and for the API.
+	Edge bool
 }
 
 // Start builds the transcoder, unless another is given, and starts everything. ctx bounds the start; the Stack runs until Stop.
@@ -69,8 +73,13 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 	}()
 
 	if opts.Program == nil {
-		if opts.Program, err = build(ctx, temp); err != nil {
+		binary, err := build(ctx, temp, "transcoder")
+		if err != nil {
 			return nil, err
+		}
+		opts.Program = func(settings []string) child.Program {
+			return child.Program{Name: "transcoder", Path: binary, Dir: temp, Env: append(settings,
+				"PATH="+os.Getenv("PATH"), "HOME="+temp, "TMPDIR="+temp, "LANG=C.UTF-8", "DATA_DIR="+filepath.Join(temp, "data"))}
 		}
 	}
 	listen, err := port.Free(ctx)
@@ -84,6 +93,12 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 	if s.Cloud, err = local.Start(ctx, local.Options{Log: opts.Log, Settings: settings}); err != nil {
 		return nil, err
 	}
+	public := s.Cloud.URL
+	if opts.Edge {
+		if public, err = s.startEdge(ctx, opts.Log); err != nil {
+			return nil, err
+		}
+	}
 	webhookSecret := "whsec_" + base64.StdEncoding.EncodeToString(random(32))
 	if s.Hooks, err = hook.Listen(ctx, webhookSecret); err != nil {
 		return nil, err
@@ -95,7 +110,7 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"R2_BUCKET=" + s.Cloud.Bucket,
 		"R2_ACCESS_KEY_ID=" + s.Cloud.AccessKeyID,
 		"R2_SECRET_ACCESS_KEY=" + s.Cloud.SecretAccessKey,
-		"PUBLIC_URL=" + s.Cloud.URL,
+		"PUBLIC_URL=" + public,
 		"TOKEN_KEY=" + s.Cloud.TokenKey,
 		"ENCRYPTION_KEY=" + s.Cloud.EncryptionKey,
 		"WEBHOOK_SECRET=" + webhookSecret,
@@ -106,8 +121,11 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 	if s.transcoder, err = child.Start(program, opts.Log); err != nil {
 		return nil, err
 	}
-	if err := s.ready(ctx); err != nil {
+	if err := ready(ctx, s.transcoder, s.API+"/readyz"); err != nil {
 		return nil, err
+	}
+	if opts.Edge {
+		s.API = public
 	}
 	return s, nil
 }
@@ -118,6 +136,10 @@ func (s *Stack) Stop() error {
 	if s.transcoder != nil {
 		errs = append(errs, s.transcoder.Stop(stopGrace))
 		s.transcoder = nil
+	}
+	if s.edge != nil {
+		errs = append(errs, s.edge.Stop(stopGrace))
+		s.edge = nil
 	}
 	if s.Hooks != nil {
 		errs = append(errs, s.Hooks.Stop())
@@ -135,11 +157,17 @@ func (s *Stack) Stop() error {
 func (s *Stack) Guard(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
+	var edge <-chan struct{}
+	if s.edge != nil {
+		edge = s.edge.Done()
+	}
 	go func() {
 		defer close(watched)
 		select {
 		case <-s.transcoder.Done():
 			cancel(fmt.Errorf("the transcoder died: %w", s.transcoder.Err()))
+		case <-edge:
+			cancel(fmt.Errorf("the edge died: %w", s.edge.Err()))
 		case <-s.Cloud.Done():
 			cancel(fmt.Errorf("the local Cloudflare died: %w", s.Cloud.Err()))
 		case <-ctx.Done():
@@ -151,14 +179,14 @@ func (s *Stack) Guard(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// ready waits until the transcoder says that it can work.
-func (s *Stack) ready(ctx context.Context) error {
+// ready waits until a program says at url that it can work.
+func ready(ctx context.Context, program *child.Child, url string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready within %v", readyTimeout))
 	defer cancel()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.API+"/readyz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
-			return fmt.Errorf("start the transcoder: %w", err)
+			return fmt.Errorf("start Weir: %w", err)
 		}
 		resp, err := http.DefaultClient.Do(req)
 		if err == nil {
@@ -166,34 +194,31 @@ func (s *Stack) ready(ctx context.Context) error {
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}
-			err = errors.New("/readyz: " + resp.Status)
+			err = fmt.Errorf("%s: %s", url, resp.Status)
 		}
 		select {
-		case <-s.transcoder.Done():
-			return fmt.Errorf("start the transcoder: %w", s.transcoder.Err())
+		case <-program.Done():
+			return fmt.Errorf("start Weir: %w", program.Err())
 		case <-ctx.Done():
-			return fmt.Errorf("start the transcoder: %w: %w\n%s", context.Cause(ctx), err, s.transcoder.Tail())
+			return fmt.Errorf("start Weir: %w: %w\n%s", context.Cause(ctx), err, program.Tail())
 		case <-time.After(readyPause):
 		}
 	}
 }
 
-// build builds the checkout's transcoder, which lives in the folder temp.
-func build(ctx context.Context, temp string) (func(settings []string) child.Program, error) {
+// build builds one of the checkout's programs into the folder temp.
+func build(ctx context.Context, temp, path string) (binary string, err error) {
 	root, err := local.Root()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	binary := filepath.Join(temp, "transcoder")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./transcoder")
+	binary = filepath.Join(temp, filepath.Base(path))
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./"+path)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the transcoder: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", path, err, out)
 	}
-	return func(settings []string) child.Program {
-		return child.Program{Name: "transcoder", Path: binary, Dir: temp, Env: append(settings,
-			"PATH="+os.Getenv("PATH"), "HOME="+temp, "TMPDIR="+temp, "LANG=C.UTF-8", "DATA_DIR="+filepath.Join(temp, "data"))}
-	}, nil
+	return binary, nil
 }
 
 func random(n int) []byte {

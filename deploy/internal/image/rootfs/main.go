@@ -1,6 +1,6 @@
 // Command rootfs lays out the files of the container image; deploy/Dockerfile runs it on the Debian where FFmpeg was built.
 //
-//	rootfs --root DIR --version V --source NAME@VERSION PROGRAM…
+//	rootfs --root DIR --version V --source NAME@VERSION --scripts FILE PROGRAM…
 //
 // DIR gets the programs, the libraries that they are linked with, certificates, the user that they run as, and the licences of all of it;
 // and it gets to know what it is: a bill of materials (sbom.go), and a file a Debian package, where scanners look for packages in images
@@ -46,11 +46,12 @@ func run(args []string) error {
 	root := flags.String("root", "", "the folder to lay out")
 	version := flags.String("version", "devel", "the version of Weir")
 	source := flags.String("source", "", "NAME@VERSION of what was built from source beside the packages")
+	scripts := flags.String("scripts", "", "the file that says what the player of the page for people is made of, licences.txt")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *root == "" || flags.NArg() == 0 {
-		return errors.New("usage: rootfs --root DIR [--version V] [--source NAME@VERSION] PROGRAM…")
+		return errors.New("usage: rootfs --root DIR [--version V] [--source NAME@VERSION] [--scripts FILE] PROGRAM…")
 	}
 	for _, name := range merged {
 		if err := os.MkdirAll(filepath.Join(*root, "usr", name), 0o755); err != nil {
@@ -94,7 +95,11 @@ func run(args []string) error {
 			return err
 		}
 	}
-	text, err := sbom(*version, *source, packages, flags.Args())
+	player, err := modules(*scripts)
+	if err != nil {
+		return err
+	}
+	text, err := sbom(*version, *source, packages, player, flags.Args())
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,8 @@ func TestAProgramGetsAllThatItNeeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := filepath.Join(t.TempDir(), "root")
-	if err := run([]string{"--root", root, "--version", "1", "--source", "thing@2", program, self}); err != nil {
+	const licences = "../../../../edge-auth/watch/licences.txt"
+	if err := run([]string{"--root", root, "--version", "1", "--source", "thing@2", "--scripts", licences, program, self, self}); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.CommandContext(t.Context(), "ldd", program).Output()
@@ -53,6 +54,9 @@ func TestAProgramGetsAllThatItNeeds(t *testing.T) {
 	}
 	var purls []string
 	for _, c := range sbom.Components {
+		if slices.Contains(purls, c.PURL) {
+			t.Errorf("the bill has %s twice", c.PURL)
+		}
 		purls = append(purls, c.PURL)
 		if !strings.HasPrefix(c.PURL, "pkg:deb/") {
 			continue
@@ -67,7 +71,7 @@ func TestAProgramGetsAllThatItNeeds(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"pkg:deb/debian/libc6@", "pkg:deb/debian/apt@", "pkg:deb/debian/ca-certificates@", "pkg:generic/thing@2", "pkg:golang/stdlib@1."} {
+	for _, want := range []string{"pkg:deb/debian/libc6@", "pkg:deb/debian/apt@", "pkg:deb/debian/ca-certificates@", "pkg:generic/thing@2", "pkg:golang/stdlib@1.", "pkg:npm/hls.js@1."} {
 		if !slices.ContainsFunc(purls, func(p string) bool { return strings.HasPrefix(p, want) }) {
 			t.Errorf("the bill has no %s: %v", want, purls)
 		}
@@ -75,7 +79,7 @@ func TestAProgramGetsAllThatItNeeds(t *testing.T) {
 }
 
 func TestWhatCannotBeLaidOutIsSaid(t *testing.T) {
-	for _, args := range [][]string{{}, {"--root", t.TempDir()}, {"--root", t.TempDir() + "/x", "/nowhere"}} {
+	for _, args := range [][]string{{}, {"--root", t.TempDir()}, {"--root", t.TempDir() + "/x", "/nowhere"}, {"--root", t.TempDir() + "/y", "--scripts", "main.go", "/usr/bin/apt-get"}} {
 		if err := run(args); err == nil {
 			t.Errorf("%q is taken", args)
 		}
