@@ -38,8 +38,6 @@ var walk = []step{
 	{command: "go tool task deploy:rotate-keys", test: "deploy/internal/rotate TestNoViewerIsRefused", reason: "needs an account; the test has the real Worker"},
 	{command: "go tool task deploy:verify-local", run: prints(`"failed":0,"job":{`)},
 	{command: "go tool task verify", test: "deploy TestVerifyTakesAVideoThrough", reason: "needs a deployment; the test has one on this machine"},
-	{command: "go tool task image", test: "deploy/internal/image TestTheImagesFFmpegIsTheOneThatIsUsed", reason: "builds FFmpeg, for minutes; the tests hold what goes into it"},
-	{command: "go tool task image:verify", test: "deploy/internal/image TestConfinement", reason: "takes the image"},
 	{command: "go tool task chaos", test: "deploy/internal/chaos TestWeirKeepsItsPromises", reason: "takes an hour and a half; the test takes minutes"},
 	{command: "go tool task fuzz", test: "edge-auth/internal/token TestCampaignVerdictsEqualGolangJWT", reason: "as the test, but longer"},
 	{command: "go tool task fuzz:media", test: "transcoder/internal/encode TestDamagedFilesEndWithAVerdict", reason: "as the test, but longer"},
