@@ -3,7 +3,7 @@
 // Whoever does something tells [Metrics] of it: the worker, the bucket and ffmpeg, by functions that main hands to them; what there is
 // to do is asked for when somebody looks ([Metrics.Watch]). Every node prints what it did itself, and what all nodes together have to
 // do. Labels have few values, known beforehand, which are there from the start: none is of a video. Only this package imports
-// Prometheus.
+// Prometheus's own client, which knows the format, its histograms, and what Go and the kernel say of a process.
 package metrics
 
 import (
@@ -23,7 +23,7 @@ var (
 	// kinds are those of tasks, as plan.Task.Kind says them.
 	kinds = []string{string(job.H264), string(job.HEVC), string(job.AV1), "sound", "stills", "subtitles"}
 	// outcomes are those of tasks, as package worker says them.
-	outcomes = []string{"finished", "stopped", "interrupted", "retried", "failed"}
+	outcomes = []string{finished, "stopped", "interrupted", "retried", "failed"}
 	codes    = []job.Code{
 		job.SourceNotFound, job.SourceChanged, job.SourceTruncated, job.SourceEmpty,
 		job.UnsupportedFormat, job.EncodingFailed, job.CodecUnavailable, job.Internal,
@@ -31,11 +31,11 @@ var (
 	programs = []string{"ffmpeg", "ffprobe"}
 )
 
-// Of a backend that was told, or could not be.
 const (
-	told    = "told"
-	failed  = "failed"
-	givenUp = "given_up"
+	finished = "finished" // of a task
+	told     = "told"     // of an attempt to tell a backend, as those that follow
+	failed   = "failed"
+	givenUp  = "given_up"
 )
 
 var (
@@ -121,7 +121,7 @@ func (m *Metrics) Task(kind string) (end func(outcome string, seconds float64)) 
 	return func(outcome string, seconds float64) {
 		m.running.WithLabelValues(kind).Dec()
 		m.tasks.WithLabelValues(kind, outcome).Inc()
-		if outcome == outcomes[0] {
+		if outcome == finished {
 			m.taskDuration.WithLabelValues(kind).Observe(time.Since(began).Seconds())
 			m.encoded.WithLabelValues(kind).Add(seconds)
 		}
