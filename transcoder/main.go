@@ -23,6 +23,7 @@ import (
 	"weir/transcoder/internal/catalog"
 	"weir/transcoder/internal/encode"
 	"weir/transcoder/internal/ffmpeg"
+	"weir/transcoder/internal/metrics"
 	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2"
 	"weir/transcoder/internal/source"
@@ -81,6 +82,8 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 		return fmt.Errorf("%w:\n%w\nSet these environment variables; the README's configuration table tells what they mean.", errUsage, err)
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	meter := metrics.New()
+	config.R2.Observe = meter.BucketRequest
 	bucket := r2.Open(config.R2)
 	jobs := catalog.New(bucket, time.Now)
 	lanes, err := queue.Open(ctx, config.Queue, log)
@@ -92,11 +95,12 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	w := &worker.Worker{Log: log, Now: time.Now, Bucket: bucket, Catalog: jobs, Queue: lanes, Sender: sender, Ladder: config.Ladder, Storyboard: config.Storyboard, Codecs: config.Codecs, EncryptionKey: config.EncryptionKey}
+	w := &worker.Worker{Log: log, Now: time.Now, Bucket: bucket, Catalog: jobs, Queue: lanes, Sender: sender, Meter: meter, Ladder: config.Ladder, Storyboard: config.Storyboard, Codecs: config.Codecs, EncryptionKey: config.EncryptionKey}
 	if config.Role != API {
 		if w.Tools, err = ffmpeg.Find(config.TaskMemory); err != nil {
 			return err
 		}
+		w.Tools.Observe = meter.FFmpegFailure
 		if w.Tools.Unconfined = config.Sandbox == Off; w.Tools.Unconfined {
 			log.Warn("ffmpeg is not confined: whoever takes it over with a video has the rights of the transcoder")
 		}
@@ -114,9 +118,11 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 			return err
 		}
 	}
+	meter.Watch(w.Seen, lanes.Depths)
 	health := api.Health{
 		Ready:   func(ctx context.Context) error { return errors.Join(lanes.Ready(), bucket.Check(ctx)) },
 		Outlook: w.Outlook,
+		Metrics: meter,
 	}
 	server := api.NewHealth(log, health)
 	if config.Role != Worker {

@@ -435,7 +435,7 @@ func newWords(t *testing.T) *words {
 		"/beacon/none", "/watch/abc", "/watch/none", "/watch/", "/", "/favicon.ico", "/player/", "/player/nothing.js", "/videos/", "/videos/abc/",
 		"/videos//abc/manifest.json", "//videos/abc/manifest.json", "/videos/abc/hls%2fmaster.m3u8", "/videos/abc/m%61nifest.json", "/videos/abc/%252e%252e/x",
 		"/videos/abc/%00", "/videos/abc/%0a.json", "/videos/abc/%ff.json", "/videos/abc/%5c..%5cmanifest.json", "/videos/abc.d/manifest.json",
-		"/VIDEOS/abc/manifest.json", "/videos/abc/manifest.json/", "/videos/abc/a;b=c", "/videos/abc/a:b@c", "/videos/abc/manifest.json#f", "/t/", "/t", "/healthz/", "/readyz",
+		"/VIDEOS/abc/manifest.json", "/videos/abc/manifest.json/", "/videos/abc/a;b=c", "/videos/abc/a:b@c", "/videos/abc/manifest.json#f", "/t/", "/t", "/healthz/", "/readyz", "/metrics",
 		"/videos/abc/"+strings.Repeat("x", 1100)+".mp4",
 		"/transcode", "/videos", "/videos/abc", "/videos/abc/events", "/videos/abc/playback", "/videos/abc/revoke", "/webhooks/dead", "/webhooks/x/replay", "/transcode/x",
 	)

@@ -105,6 +105,7 @@ func TestTheWorkerIsTheAPI(t *testing.T) {
 		{"PUT", "/transcode", true, 405},
 		{"OPTIONS", "/transcode", false, 204},
 		{"GET", "/readyz", true, 404},
+		{"GET", "/metrics", true, 404},
 	} {
 		if status, answer := ask(c.method, c.path, "", c.authorized); status != c.status {
 			t.Errorf("%s %s: got %d %v, want %d", c.method, c.path, status, answer, c.status)

@@ -2,6 +2,7 @@ package image_test
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"regexp"
@@ -95,7 +96,7 @@ func TestComposeStartsAPlatform(t *testing.T) {
 			Volumes, Ports    []string
 			DependsOn         map[string]any `yaml:"depends_on"`
 		}
-		Configs map[string]struct{ Content string }
+		Configs map[string]struct{ Content, File string }
 		Volumes map[string]any
 	}
 	if err := yaml.Unmarshal([]byte(read(t, "deploy", "compose.yaml")), &file); err != nil {
@@ -109,7 +110,7 @@ func TestComposeStartsAPlatform(t *testing.T) {
 			}
 		}
 		for _, c := range s.Configs {
-			if file.Configs[c.Source].Content == "" {
+			if config := file.Configs[c.Source]; config.Content == "" && (config.File == "" || read(t, "deploy", config.File) == "") {
 				t.Errorf("%s is to get the configuration %s, which is not there", name, c.Source)
 			}
 		}
@@ -118,6 +119,9 @@ func TestComposeStartsAPlatform(t *testing.T) {
 			if _, ok := file.Volumes[volume]; named && !ok {
 				t.Errorf("%s is to get the volume %s, which is not there", name, volume)
 			}
+		}
+		if image := fmt.Sprint(s.Image); strings.Contains(image, ":latest") || !strings.Contains(image, ":") {
+			t.Errorf("%s is of whatever version there is: %s", name, image)
 		}
 		if s.Image != "${WEIR_IMAGE:-weir}" {
 			continue

@@ -19,8 +19,7 @@ const apiLimit = 25_000
 // isAPI reports whether a path is one of the transcoder's API, in its one plain spelling. Of what it takes, only
 // /videos/{id}/events and its like could name objects; Weir writes none there.
 //
-// /healthz and /readyz are not among them: they are for whoever runs the transcoder, ask for no key, and cost it a call of the
-// bucket each.
+// /healthz, /readyz, /work and /metrics are not among them: they are for whoever runs the transcoder, and ask for no key.
 func isAPI(path string) bool {
 	first, rest, more := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	id, last, deeper := strings.Cut(rest, "/")

@@ -42,7 +42,7 @@ func TestTheAPIsRequestsAreForwardedAsTheyWereSent(t *testing.T) {
 func TestOtherPathsAreNotForwarded(t *testing.T) {
 	g, token := open(t, gate.Config{TranscoderURL: transcoder}), mint(t, "videos/abc")
 	paths := []string{
-		"", "/", "/healthz", "/readyz", "/webhooks", "/webhooks/", "/webhooks/a/b/c", "/webhooks/a%2fb", "/t/transcode",
+		"", "/", "/healthz", "/readyz", "/work", "/metrics", "/webhooks", "/webhooks/", "/webhooks/a/b/c", "/webhooks/a%2fb", "/t/transcode",
 		"/videos/abc/hls/master.m3u8", "/videos/abc/manifest.json", "/videos/abc/events.json", "/videos/abc/other", "/videos/abc/x/events",
 		"/jobs/abc.json", "/uploads/abc.mp4", "/videos/ä", "/videos/a b", "/videos/a\\events", "/videos/a;x=1", "/videos/..", "/videos/./abc",
 	}

@@ -82,6 +82,8 @@ type Health struct {
 	Ready func(ctx context.Context) error
 	// Outlook tells what all nodes together have to do.
 	Outlook func() job.Outlook
+	// Metrics prints what is counted.
+	Metrics http.Handler
 }
 
 // Server is the API.
@@ -128,6 +130,7 @@ func bare(c Config) *Server {
 	e.GET("/healthz", func(c echo.Context) error { return c.JSON(http.StatusOK, status{"ok"}) })
 	e.GET("/readyz", s.ready, bounded)
 	e.GET("/work", func(c echo.Context) error { return c.JSON(http.StatusOK, s.config.Outlook()) })
+	e.GET("/metrics", echo.WrapHandler(c.Metrics))
 	return s
 }
 

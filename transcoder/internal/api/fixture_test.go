@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
 	"net/http"
@@ -68,6 +69,7 @@ func (f *fixture) health() api.Health {
 	return api.Health{
 		Ready:   func(context.Context) error { return f.ready },
 		Outlook: func() job.Outlook { return job.Outlook{DueAt: now} },
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "weir_open_jobs 1\n") }),
 	}
 }
 
@@ -249,6 +251,9 @@ func TestHealth(t *testing.T) {
 		want := fmt.Sprintf(`{"busy":false,"due_at":%q}`, now.Format(time.RFC3339Nano))
 		if w := f.do("GET", "/work", "", "Authorization", ""); w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != want {
 			t.Errorf("/work of %s: %d %s", name, w.Code, w.Body)
+		}
+		if w := f.do("GET", "/metrics", "", "Authorization", ""); w.Code != http.StatusOK || w.Body.String() != "weir_open_jobs 1\n" {
+			t.Errorf("/metrics of %s: %d %s", name, w.Code, w.Body)
 		}
 		f.ready = errInjected
 		refused(t, "/readyz of "+name, f.do("GET", "/readyz", "", "Authorization", ""), http.StatusServiceUnavailable, "not_ready")

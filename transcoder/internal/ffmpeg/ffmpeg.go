@@ -50,6 +50,8 @@ type Tools struct {
 	// Unconfined processes are limited but can read, write and reach whatever the transcoder can: for kernels without
 	// Landlock.
 	Unconfined bool
+	// Observe, if there is one, is told of each program that failed by itself.
+	Observe func(program string)
 }
 
 // Find looks for ffmpeg and ffprobe on the PATH. Each process gets memory bytes of address space; see [DefaultMemory].
@@ -255,6 +257,9 @@ func (t Tools) run(
 			return cause
 		}
 		err = cause
+	}
+	if t.Observe != nil {
+		t.Observe(filepath.Base(program))
 	}
 	return &Error{Program: filepath.Base(program), Reason: err.Error(), Stderr: strings.ReplaceAll(stderr.String(), whitelist, "…")}
 }

@@ -58,13 +58,19 @@ func TestAProgramThatFailsSaysWhy(t *testing.T) {
 		return errors.New("the reader's complaint that nothing came")
 	}
 	outputs := []ffmpeg.Output{{Args: output, Read: complain}}
-	err := tools(t).Run(t.Context(), ffmpeg.Options{}, []string{"-i", "/none.mp4"}, outputs, nil)
+	tools := tools(t)
+	var observed []string
+	tools.Observe = func(program string) { observed = append(observed, program) }
+	err := tools.Run(t.Context(), ffmpeg.Options{}, []string{"-i", "/none.mp4"}, outputs, nil)
 	var failed *ffmpeg.Error
 	if !errors.As(err, &failed) || failed.Program != "ffmpeg" || !strings.Contains(failed.Stderr, "No such file") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := tools(t).Probe(t.Context(), []string{"/none.mp4"}); !errors.As(err, &failed) || failed.Program != "ffprobe" {
+	if _, err := tools.Probe(t.Context(), []string{"/none.mp4"}); !errors.As(err, &failed) || failed.Program != "ffprobe" {
 		t.Errorf("got %v", err)
+	}
+	if !slices.Equal(observed, []string{"ffmpeg", "ffprobe"}) {
+		t.Errorf("observed %v", observed)
 	}
 }
 

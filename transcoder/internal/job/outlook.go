@@ -8,6 +8,8 @@ type Outlook struct {
 	Busy bool `json:"busy"`
 	// DueAt is when there is the next, of what waits; zero if nothing waits.
 	DueAt time.Time `json:"due_at,omitzero"`
+	// Queued, Processing and Playable are how many jobs are in these states, and Untold how many events backends are to be told.
+	Queued, Processing, Playable, Untold int `json:"-"`
 }
 
 // Add adds what a job has to do, whatever the queue knows of it. A backend that does not answer is waited for once more as long as it was
@@ -15,6 +17,14 @@ type Outlook struct {
 func (o *Outlook) Add(j Job, now time.Time) {
 	if !j.State.Ended() {
 		o.Busy = true
+	}
+	switch j.State {
+	case Queued:
+		o.Queued++
+	case Processing:
+		o.Processing++
+	case Playable:
+		o.Playable++
 	}
 	wait := func(at time.Time) {
 		switch {
@@ -28,8 +38,11 @@ func (o *Outlook) Add(j Job, now time.Time) {
 		wait(j.SweepAt)
 	}
 	for _, n := range j.Notices {
+		if n.Settled() {
+			continue
+		}
+		o.Untold++
 		switch {
-		case n.Settled():
 		case n.Attempts == 0:
 			o.Busy = true
 		default:

@@ -19,14 +19,14 @@ func TestOutlookIsWhatAllJobsHaveToDo(t *testing.T) {
 	}{
 		"nothing is open":                    {nil, job.Outlook{}},
 		"what is closed waits for nothing":   {[]job.Job{closed}, job.Outlook{}},
-		"a job that waits":                   {[]job.Job{closed, {State: job.Queued}}, job.Outlook{Busy: true}},
-		"a job that can be watched":          {[]job.Job{{State: job.Playable}, closed}, job.Outlook{Busy: true}},
+		"a job that waits":                   {[]job.Job{closed, {State: job.Queued}}, job.Outlook{Busy: true, Queued: 1}},
+		"a job that can be watched":          {[]job.Job{{State: job.Playable}, closed}, job.Outlook{Busy: true, Playable: 1}},
 		"remains are swept later":            {[]job.Job{swept(hour)}, job.Outlook{DueAt: hour}},
 		"the first of several":               {[]job.Job{swept(day), swept(hour), swept(day)}, job.Outlook{DueAt: hour}},
 		"a sweep that is due":                {[]job.Job{swept(now), swept(day)}, job.Outlook{Busy: true, DueAt: day}},
-		"a backend that was not told yet":    {[]job.Job{{State: job.Processed, Notices: []job.Notice{{At: now}}}}, job.Outlook{Busy: true}},
-		"a backend that has not answered":    {[]job.Job{tried}, job.Outlook{DueAt: hour}},
-		"work does not hide what comes next": {[]job.Job{swept(day), {State: job.Processing}}, job.Outlook{Busy: true, DueAt: day}},
+		"a backend that was not told yet":    {[]job.Job{{State: job.Processed, Notices: []job.Notice{{At: now}}}}, job.Outlook{Busy: true, Untold: 1}},
+		"a backend that has not answered":    {[]job.Job{tried}, job.Outlook{DueAt: hour, Untold: 1}},
+		"work does not hide what comes next": {[]job.Job{swept(day), {State: job.Processing}}, job.Outlook{Busy: true, DueAt: day, Processing: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got job.Outlook

@@ -223,6 +223,14 @@ func (p Plan) Encoded() Plan {
 // Duration is the length of the output in seconds.
 func (p Plan) Duration() float64 { return p.Rate().Seconds(p.Frames) }
 
+// Seconds is the length of chunks together.
+func (p Plan) Seconds(chunks []Chunk) (sum float64) {
+	for _, c := range chunks {
+		sum += p.Rate().Seconds(c.End - c.First)
+	}
+	return sum
+}
+
 // Pictures is the half-open range of frames that the source's picture fills. Where its sound starts sooner or ends later,
 // the frames before repeat the first picture and those after the last.
 func (p Plan) Pictures() (first, end int64) {
@@ -305,6 +313,21 @@ func (t Task) Decisive() bool { return !t.Sound && !t.Still && !t.Text && !t.Fur
 
 // Further tells whether the task makes what can be watched already, in another codec.
 func (t Task) Further() bool { return t.Codec != "" && t.Codec != job.H264 }
+
+// Kind says in a word what the task makes: a codec of pictures, sound, stills or subtitles.
+func (t Task) Kind() string {
+	switch {
+	case t.Sound:
+		return "sound"
+	case t.Still:
+		return "stills"
+	case t.Text:
+		return "subtitles"
+	case t.Codec == "":
+		return string(job.H264)
+	}
+	return string(t.Codec)
+}
 
 // Outcomes names the task's results, each of which is committed as soon as it is there: one a chunk, or one for a picture
 // or the subtitles.

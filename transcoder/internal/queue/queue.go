@@ -173,6 +173,21 @@ func (q *Queue) Ready() error {
 	return quorate(stream.CachedInfo().Cluster)
 }
 
+// Depths are how many messages wait or are worked on in each lane.
+func (q *Queue) Depths() (map[string]uint64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	depths := map[string]uint64{}
+	for _, lane := range lanes {
+		stream, err := q.js.Stream(ctx, lane.stream())
+		if err != nil {
+			return nil, fmt.Errorf("ask for the depth of the %s lane: %w", lane, err)
+		}
+		depths[string(lane)] = stream.CachedInfo().State.Msgs
+	}
+	return depths, nil
+}
+
 // healthy tells whether the embedded server stores messages.
 func (q *Queue) healthy() error {
 	if q.embedded == nil {

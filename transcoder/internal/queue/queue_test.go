@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -26,6 +27,26 @@ func TestAMessageSentTwiceIsThereOnce(t *testing.T) {
 	nothing(t, got)
 	send(t, q, queue.Jobs, 50, "video.run")
 	receive(t, got) // done is done: it may be sent again
+}
+
+func TestDepthsAreOfWhatWaitsAndOfWhatIsWorkedOn(t *testing.T) {
+	t.Parallel()
+	q := open(t, t.TempDir())
+	for _, id := range []string{"a", "b", "c"} {
+		send(t, q, queue.Tasks, 50, id)
+	}
+	got, done := make(chan string, 9), make(chan struct{})
+	serve(t, q, queue.Tasks, 1, func(context.Context, queue.Delivery) error { got <- ""; <-done; return nil })
+	receive(t, got)
+	want := map[string]uint64{"job": 0, "first": 0, "task": 3, "hook": 0, "sweep": 0}
+	if depths, err := q.Depths(); err != nil || !maps.Equal(depths, want) {
+		t.Errorf("the depths are %v, %v", depths, err)
+	}
+	close(done)
+	eventually(t, "nothing waits", func() bool {
+		depths, err := q.Depths()
+		return err == nil && depths["task"] == 0
+	})
 }
 
 func TestMessagesGoByPriorityAndThenInTheOrderOfSending(t *testing.T) {

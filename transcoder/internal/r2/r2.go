@@ -40,6 +40,9 @@ type Config struct {
 	Bucket          string
 	AccessKeyID     string
 	SecretAccessKey string
+	// Observe, if there is one, is told of each request, those included that are repeated, with its status; 0 is no answer. Requests
+	// that the caller cut off are left out.
+	Observe func(method string, status int)
 }
 
 // Bucket is an R2 bucket.
@@ -64,7 +67,14 @@ type Meta struct {
 
 // Open returns the bucket. It does not connect.
 func Open(c Config) *Bucket {
-	client := s3.New(s3.Options{
+	var client s3.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.ResponseHeaderTimeout = responseTimeout
+		t.MaxIdleConnsPerHost = 64
+	})
+	if c.Observe != nil {
+		client = observed{client, c.Observe}
+	}
+	return &Bucket{name: c.Bucket, client: s3.New(s3.Options{
 		BaseEndpoint: aws.String(c.Endpoint),
 		Region:       "auto",
 		Credentials:  credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, ""),
@@ -75,12 +85,25 @@ func Open(c Config) *Bucket {
 		// R2 never answers "100 Continue": asking for it costs a second an object.
 		ContinueHeaderThresholdBytes: -1,
 		Retryer:                      retry.NewStandard(retryPolicy),
-		HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-			t.ResponseHeaderTimeout = responseTimeout
-			t.MaxIdleConnsPerHost = 64
-		}),
-	})
-	return &Bucket{client: client, name: c.Bucket}
+		HTTPClient:                   client,
+	})}
+}
+
+// observed is a client whose requests are told of.
+type observed struct {
+	s3.HTTPClient
+	observe func(method string, status int)
+}
+
+func (o observed) Do(r *http.Request) (*http.Response, error) {
+	response, err := o.HTTPClient.Do(r)
+	switch {
+	case err == nil:
+		o.observe(r.Method, response.StatusCode)
+	case !errors.Is(r.Context().Err(), context.Canceled):
+		o.observe(r.Method, 0)
+	}
+	return response, err
 }
 
 // retryPolicy adds to the SDK's what R2 answers to a second write of one key within a second.

@@ -2,10 +2,12 @@ package r2_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -39,6 +41,36 @@ func TestAWriteThatComesTooSoonIsTriedAgain(t *testing.T) {
 		if err := b.Write(t.Context(), "key", []byte("data"), r2.Meta{}); err != nil || tries.Load() != 3 {
 			t.Errorf("%d: %d tries, %v", status, tries.Load(), err)
 		}
+	}
+}
+
+func TestEveryTryIsObserved(t *testing.T) {
+	answers := []int{0, http.StatusServiceUnavailable, http.StatusNotFound}
+	var next atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if status := answers[next.Add(1)-1]; status != 0 {
+			w.WriteHeader(status)
+			return
+		}
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(s.Close)
+	var methods []string
+	var seen []int
+	b := r2.Open(r2.Config{
+		Endpoint: s.URL, Bucket: "weir", AccessKeyID: "id", SecretAccessKey: "secret",
+		Observe: func(method string, status int) { methods, seen = append(methods, method), append(seen, status) },
+	})
+	if _, err := b.Stat(t.Context(), "key"); !errors.Is(err, job.ErrNotFound) {
+		t.Error(err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := b.Stat(ended, "key"); err == nil {
+		t.Error("a request that was cut off succeeded")
+	}
+	if !slices.Equal(seen, answers) || !slices.Equal(methods, []string{"HEAD", "HEAD", "HEAD"}) {
+		t.Errorf("observed %v of %v, want %v", seen, methods, answers)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"weir/transcoder/internal/encode"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
+	"weir/transcoder/internal/metrics"
 	"weir/transcoder/internal/plan"
 	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2/r2test"
@@ -122,7 +123,7 @@ func TestACodecThatNoEncoderMakesIsRefusedBeforeAnythingIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := &worker.Worker{
-		Log: slog.New(slog.DiscardHandler), Now: time.Now, Bucket: &r2test.Bucket{}, Catalog: c,
+		Log: slog.New(slog.DiscardHandler), Now: time.Now, Meter: metrics.New(), Bucket: &r2test.Bucket{}, Catalog: c,
 		Queue:   &board{sent: map[queue.Lane][]string{}, ears: map[string]func(string, []byte){}},
 		Encoder: encode.Encoder{Further: job.Codecs{job.HEVC}},
 	}

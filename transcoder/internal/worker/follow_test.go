@@ -16,6 +16,7 @@ import (
 	"weir/transcoder/internal/catalog"
 	"weir/transcoder/internal/job"
 	"weir/transcoder/internal/media"
+	"weir/transcoder/internal/metrics"
 	"weir/transcoder/internal/plan"
 	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2"
@@ -114,7 +115,7 @@ func walk(t *testing.T, change ...func(plan.Plan) plan.Plan) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.worker = &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Bucket: d.bucket, Catalog: c, Queue: d.board}
+	d.worker = &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Meter: metrics.New(), Bucket: d.bucket, Catalog: c, Queue: d.board}
 	d.run()
 	return d
 }

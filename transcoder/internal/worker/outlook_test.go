@@ -9,6 +9,7 @@ import (
 
 	"weir/transcoder/internal/catalog"
 	"weir/transcoder/internal/job"
+	"weir/transcoder/internal/metrics"
 	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2/r2test"
 	"weir/transcoder/internal/worker"
@@ -22,7 +23,7 @@ func (silent) Send(context.Context, queue.Lane, int, string, []byte) error { ret
 func TestTheOutlookIsWhatReconcileSaw(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bucket := &r2test.Bucket{}
-		w := &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Bucket: bucket, Catalog: catalog.New(bucket, time.Now), Queue: silent{}}
+		w := &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Meter: metrics.New(), Bucket: bucket, Catalog: catalog.New(bucket, time.Now), Queue: silent{}}
 		want := func(when string, want job.Outlook) {
 			t.Helper()
 			if got := w.Outlook(); got.Busy != want.Busy || !got.DueAt.Equal(want.DueAt) {

@@ -40,6 +40,7 @@ func TestANodeWithAnotherSecretEncryptsNothing(t *testing.T) {
 				if !errors.As(err, &fault) || !strings.Contains(err.Error(), "ENCRYPTION_KEY") {
 					t.Errorf("the task ended with %v", err)
 				}
+				counted(t, d.worker, `weir_tasks_total{kind="h264",outcome="retried"} 1`, `weir_tasks_running{kind="h264"} 0`)
 				if d.state() == job.Failed {
 					t.Error("the job failed")
 				}

@@ -45,6 +45,9 @@ func (w *Worker) grow(ctx context.Context, j job.Job, p plan.Plan, renditions []
 		return j, err
 	}
 	w.Log.Info("the job was playable", "job", j.VideoID, "run", j.Run, "after_s", now.Sub(j.CreatedAt).Seconds())
+	if j.State == job.Playable {
+		w.Meter.Playable(j)
+	}
 	return j, w.Dispatch(ctx, j)
 }
 

@@ -174,6 +174,8 @@ func TestOnlyTheSourceIsToBlameForNotBeingCopied(t *testing.T) {
 				if blamed := err == nil; blamed != c.blamed || !blamed && !errors.Is(err, job.ErrUnavailable) {
 					t.Errorf("the source is to blame: %v (%v)", blamed, err)
 				}
+				outcome := map[bool]string{true: "stopped", false: "interrupted"}[c.blamed]
+				counted(t, d.worker, `weir_tasks_total{kind="h264",outcome="`+outcome+`"} 1`)
 				record := "work/intro/" + d.job.Run + "/chunk_0.json"
 				if committed := slices.Contains(d.bucket.Keys("work/"), record); committed != c.blamed {
 					t.Errorf("an outcome is committed: %v", committed)

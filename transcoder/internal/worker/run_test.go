@@ -13,6 +13,7 @@ import (
 
 	"weir/transcoder/internal/catalog"
 	"weir/transcoder/internal/job"
+	"weir/transcoder/internal/metrics"
 	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2"
 	"weir/transcoder/internal/r2/r2test"
@@ -53,7 +54,7 @@ func TestAJobIsGivenUpAtLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := open(t)
-	w := &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Bucket: bucket, Catalog: c, Queue: q}
+	w := &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Meter: metrics.New(), Bucket: bucket, Catalog: c, Queue: q}
 	state := func() job.State {
 		j, err := c.Get(t.Context(), "intro")
 		if err != nil {
@@ -113,7 +114,7 @@ func TestAJobThatEndsItsNodesIsGivenUpAtLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := &board{sent: map[queue.Lane][]string{}, ears: map[string]func(string, []byte){}}
-	w := &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Bucket: bucket, Catalog: c, Queue: q}
+	w := &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Meter: metrics.New(), Bucket: bucket, Catalog: c, Queue: q}
 	if err := w.Run(t.Context(), queue.Delivery{Data: data, Attempt: 22, Crashes: 21, Since: time.Now().Add(-time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +156,7 @@ func TestATaskThatEndsItsNodesIsGivenUpAtLast(t *testing.T) {
 				if err := <-d.ended; err != nil || d.state() != job.Failed {
 					t.Errorf("the job is %s, %v", d.state(), err)
 				}
+				counted(t, d.worker, `weir_tasks_total{kind="h264",outcome="failed"} 1`, `weir_jobs_total{code="internal",state="failed"} 1`)
 			})
 		})
 	}

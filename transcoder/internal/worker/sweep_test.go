@@ -12,6 +12,7 @@ import (
 
 	"weir/transcoder/internal/catalog"
 	"weir/transcoder/internal/job"
+	"weir/transcoder/internal/metrics"
 	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2"
 	"weir/transcoder/internal/r2/r2test"
@@ -30,7 +31,7 @@ func newYard(t *testing.T) *yard {
 	t.Helper()
 	b := &r2test.Bucket{}
 	y := &yard{T: t, bucket: b, worker: &worker.Worker{
-		Log: slog.New(slog.DiscardHandler), Now: time.Now, Bucket: b, Catalog: catalog.New(b, time.Now),
+		Log: slog.New(slog.DiscardHandler), Now: time.Now, Meter: metrics.New(), Bucket: b, Catalog: catalog.New(b, time.Now),
 		Queue: &board{sent: map[queue.Lane][]string{}, ears: map[string]func(string, []byte){}},
 	}}
 	y.post(false)

@@ -24,6 +24,15 @@ const (
 	watchInterval = 10 * time.Second
 )
 
+// How an attempt at a task ends, for the [Meter].
+const (
+	finished    = "finished"
+	stopped     = "stopped"     // nobody waits for it any more, or the job starts over
+	interrupted = "interrupted" // the bucket was away, or the node ends or lost the message: it goes on elsewhere
+	retried     = "retried"     // it failed, and comes again
+	failed      = "failed"      // for good
+)
+
 // taskMessage is what the lanes of tasks carry.
 type taskMessage struct {
 	job.Ticket
@@ -82,6 +91,8 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	if err := w.signalTask(m, 0); err != nil {
 		return err
 	}
+	ended, count := failed, w.Meter.Task(task.Kind())
+	defer func() { count(ended, p.Seconds(left.Chunks)) }()
 	failure := (*job.Failure)(nil)
 	if err = w.blame(d); err == nil {
 		switch {
@@ -96,19 +107,24 @@ func (w *Worker) RunTask(ctx context.Context, d queue.Delivery) error {
 	switch {
 	case errors.Is(context.Cause(ctx), errStopped):
 		log.Info("a task was stopped")
+		ended = stopped
 		return nil
 	case err == nil:
+		ended = finished
 		log.Info("a task was finished", "took_s", w.Now().Sub(began).Seconds())
 		return w.signalTask(m, 1)
 	case errors.Is(err, job.ErrUnavailable), ctx.Err() != nil:
+		ended = interrupted
 		return err
 	case errors.Is(err, errEncoder) && p.Strict && task.Decisive():
+		ended = stopped
 		log.Warn("a task cannot publish the source's own pictures", "error", err)
 		return w.commit(ctx, m.Ticket, left.Outcomes()[0], outcome{Uncopyable: true})
 	case errors.As(err, &failure):
 	case errors.Is(err, errEncoder) && d.Faults+1 >= maxEncoderFaults:
 		failure = &job.Failure{Code: job.EncodingFailed, Message: "The video could not be encoded to its end: it may be damaged. Check that it plays, and upload it again."}
 	case d.Faults+1 < maxFaults:
+		ended = retried
 		return &queue.Fault{Err: err}
 	default:
 		failure = &job.Failure{Code: job.Internal, Message: gaveUp}

@@ -80,6 +80,7 @@ func (w *Worker) Tell(ctx context.Context, d queue.Delivery) error {
 	if n = j.Notice(m.EventID); n == nil {
 		return nil
 	}
+	w.Meter.Told(*n)
 	switch {
 	case failure == nil:
 		log.Info("the backend was told")

@@ -12,6 +12,7 @@ import (
 
 	"weir/transcoder/internal/catalog"
 	"weir/transcoder/internal/job"
+	"weir/transcoder/internal/metrics"
 	"weir/transcoder/internal/queue"
 	"weir/transcoder/internal/r2/r2test"
 	"weir/transcoder/internal/webhook"
@@ -50,7 +51,7 @@ func ended(t *testing.T, b *backend) (*worker.Worker, *r2test.Bucket, queue.Deli
 		t.Fatal(err)
 	}
 	data := fmt.Appendf(nil, `{"video_id":"intro","run":%q,"event_id":%q}`, j.Run, j.Notices[0].EventID)
-	w := &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Bucket: bucket, Catalog: c, Sender: b}
+	w := &worker.Worker{Log: slog.New(slog.DiscardHandler), Now: time.Now, Meter: metrics.New(), Bucket: bucket, Catalog: c, Sender: b}
 	return w, bucket, queue.Delivery{ID: "intro." + j.Run + ".failed", Data: data, Attempt: 1}
 }
 
@@ -127,6 +128,8 @@ func TestABackendThatDoesNotAnswerIsToldTenTimesInThreeDays(t *testing.T) {
 		if open, dead := bucket.Keys("open/"), bucket.Keys("dead/"); len(b.ids) != 11 || len(open) != 0 || len(dead) != 0 {
 			t.Errorf("replayed: told %v, open %v, dead letters %v", b.ids, open, dead)
 		}
+		counted(t, w, `weir_webhook_attempts_total{outcome="failed"} 9`, `weir_webhook_attempts_total{outcome="given_up"} 1`,
+			`weir_webhook_attempts_total{outcome="told"} 1`)
 	})
 }
 

@@ -53,6 +53,18 @@ type Sender interface {
 	Send(ctx context.Context, url, id string, now time.Time, body []byte) error
 }
 
+// Meter counts what an operator watches. Its methods may be called side by side.
+type Meter interface {
+	// Task is told that a task of a kind begins. What it returns is called once, with how the attempt ended, which is one of the
+	// outcomes in task.go, and with the length of the part of the video, in seconds.
+	Task(kind string) (end func(outcome string, seconds float64))
+	// Playable and Ended are told of a job that can be watched now, and of one that has come to its end.
+	Playable(j job.Job)
+	Ended(j job.Job)
+	// Told is told of an attempt to tell the backend, with the notice as it is afterwards.
+	Told(n job.Notice)
+}
+
 // Worker walks the write line.
 type Worker struct {
 	Log     *slog.Logger
@@ -69,6 +81,7 @@ type Worker struct {
 	// Codecs are those of the pictures where the request does not say.
 	Codecs job.Codecs
 	Sender Sender
+	Meter  Meter
 	// EncryptionKey is what the keys of encrypted videos are derived from; not every Weir has one.
 	EncryptionKey encrypt.Master
 
@@ -97,6 +110,9 @@ func (w *Worker) Run(ctx context.Context, d queue.Delivery) error {
 	if !j.State.Ended() {
 		if j, err = w.walk(ctx, j, d); err != nil {
 			return err
+		}
+		if j.State.Ended() {
+			w.Meter.Ended(j)
 		}
 	}
 	if !j.State.Ended() { // it starts over
@@ -318,9 +334,12 @@ func (w *Worker) reconcile(ctx context.Context) (job.Outlook, error) {
 	return outlook, nil
 }
 
-// Outlook is what there was to do when Reconcile looked at all open jobs the last time. Whoever has not seen them is busy.
+// Seen is what there was to do when Reconcile looked at all open jobs the last time; nil if it could not.
+func (w *Worker) Seen() *job.Outlook { return w.outlook.Load() }
+
+// Outlook is what was seen to do. Whoever has not seen it is busy.
 func (w *Worker) Outlook() job.Outlook {
-	if seen := w.outlook.Load(); seen != nil {
+	if seen := w.Seen(); seen != nil {
 		return *seen
 	}
 	return job.Outlook{Busy: true}
