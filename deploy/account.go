@@ -18,6 +18,7 @@ import (
 	"github.com/cloudflare/cloudflare-go/v7/option"
 
 	"weir/deploy/internal/cf"
+	"weir/deploy/internal/image"
 	"weir/deploy/internal/settings"
 	"weir/deploy/internal/wrangler"
 	"weir/deploy/local"
@@ -76,7 +77,10 @@ func accountFlags(flags *flag.FlagSet) func() (*account, error) {
 			return nil, fmt.Errorf("%w: %q is no domain: write it as video.example.com", errUsage, s.Domain)
 		}
 		// Where the transcoder is said to be elsewhere, there is no container, and the Worker knows nothing that it does not need.
-		s.Secrets = func() map[string]string { return f.Worker(c.Container && f.Get("TRANSCODER_URL") == "") }
+		s.Secrets = func() map[string]string { return f.Worker(c.Image != "" && f.Get("TRANSCODER_URL") == "") }
+		if f.Get("TRANSCODER_URL") == "" && transcoder == nil {
+			s.Image = c.Image
+		}
 		a := &account{site: s, settings: f, release: wrangler.Release{Root: root, Config: c, Secrets: s.Secrets}}
 		if transcoder != nil {
 			a.transcoder = transcoder[len(transcoder)-1]
@@ -128,6 +132,19 @@ func (a *account) open() error {
 	a.release.Account, a.release.Token = a.site.Account, token
 	a.site.Release = a.release
 	return nil
+}
+
+// push builds the image of the container beside the Worker, and puts it into the account's registry.
+func (a *account) push(ctx context.Context, out io.Writer) error {
+	name := strings.TrimPrefix(a.site.Image, wrangler.Registry)
+	docker, err := image.Docker(ctx)
+	if err == nil {
+		err = image.Build(ctx, name, out)
+	}
+	if err != nil {
+		return fmt.Errorf("%w\nOr, where a transcoder runs already: --transcoder URL", err)
+	}
+	return a.release.Push(ctx, docker, name)
 }
 
 // remember writes down what a transcoder has to know, and what was said on the command line.
@@ -195,6 +212,7 @@ func applyCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) fu
 		if err := a.remember(ctx, time.Now()); err != nil {
 			return err
 		}
+		a.site.Push = func(ctx context.Context) error { return a.push(ctx, stdout) }
 		changed, all := 0, 0
 		if err := cf.New(a.site, a.options...).Apply(ctx, func(s cf.Step) {
 			printStep(stdout, s)

@@ -33,6 +33,7 @@ func rotateCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) f
 		err = rotate.Run(ctx, rotate.Rotation{
 			Settings: a.settings,
 			Deploy: func(ctx context.Context) error {
+				a.site.Push = func(ctx context.Context) error { return a.push(ctx, stdout) }
 				return cf.New(a.site, a.options...).Apply(ctx, func(cf.Step) {})
 			},
 			Videos: a.videos,

@@ -89,7 +89,7 @@ func TestPlan(t *testing.T) {
 	}
 	for _, want := range []string{
 		"R2 bucket weir-staging\n  + in the jurisdiction default\n", "https://app.example.com may send PUT", `deletes "work/…" after 168h0m0s`,
-		"+ weir-staging-uploads-dead", "is told of CompleteMultipartUpload, CopyObject, PutObject at uploads/…", "to add: 9, to remove: 0",
+		"+ weir-staging-uploads-dead", "is told of CompleteMultipartUpload, CopyObject, PutObject at uploads/…", "to add: 10, to remove: 0",
 	} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the plan does not say %q:\n%s", want, stdout.String())
@@ -148,9 +148,16 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 		return stdout.String() + stderr.String()
 	}
 
-	deploy(0, "", "apply", "--domain", "video.example.com", "--location", "weur", "--origin", "https://app.example.com")
+	// The image was pushed already: to build it takes Docker, and minutes.
 	f, err := settings.Open(file)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Set(settings.Value{Name: "IMAGE_PUSHED", Text: "registry.cloudflare.com/weir:1"}); err != nil {
+		t.Fatal(err)
+	}
+	deploy(0, "", "apply", "--domain", "video.example.com", "--location", "weur", "--origin", "https://app.example.com")
+	if f, err = settings.Open(file); err != nil {
 		t.Fatal(err)
 	}
 	worker := c.Script("weir-production")
@@ -180,7 +187,7 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 	}
 
 	c.Changes()
-	if out := deploy(0, "", "apply"); !strings.Contains(out, "\nchanged: 0 of 9 parts") || len(c.Changes()) > 0 {
+	if out := deploy(0, "", "apply"); !strings.Contains(out, "\nchanged: 0 of 10 parts") || len(c.Changes()) > 0 {
 		t.Errorf("the second time, it says\n%s", out)
 	}
 	if out := deploy(0, "", "plan"); !strings.Contains(out, "all is as wanted") {
@@ -189,7 +196,7 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 	if err := f.Set(settings.Value{Name: "ALLOWED_ORIGINS", Text: "https://app.example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	if out := deploy(0, "", "apply"); !strings.Contains(out, "\nchanged: 1 of 9 parts") || c.Script("weir-production").Secrets["ALLOWED_ORIGINS"] == "" {
+	if out := deploy(0, "", "apply"); !strings.Contains(out, "\nchanged: 1 of 10 parts") || c.Script("weir-production").Secrets["ALLOWED_ORIGINS"] == "" {
 		t.Errorf("with another setting, it says\n%s", out)
 	}
 

@@ -44,12 +44,14 @@ type Site struct {
 	Dead         string   // queue
 	Worker       string
 	Domain       string // host at which people watch; "" is none but workers.dev
+	Image        string // of the container beside the Worker; "" is none
 
 	// The rest is nil where only what is wanted is told.
 
 	Settings *settings.File           // get the S3 credentials
 	Secrets  func() map[string]string // of the Worker
 	Release  Release
+	Push     func(context.Context) error // builds Image and puts it into the account's registry
 	// Empty deletes all objects of the bucket, when the deployment is destroyed. Without it, the bucket stays.
 	Empty func(context.Context) error
 }
@@ -86,8 +88,12 @@ func New(site Site, options ...option.RequestOption) *Deployment {
 	bucket, queues, credentials, worker := newBucket(site, options), newQueues(site, options), newCredentials(site, options), newWorker(site, options)
 	d := &Deployment{parts: []part{
 		bucket.exists(), bucket.doors(), bucket.cors(), bucket.lifecycle(),
-		queues.exist(), queues.notification(), credentials.exist(), worker.released(), worker.domain(),
+		queues.exist(), queues.notification(), credentials.exist(),
 	}}
+	if site.Image != "" {
+		d.parts = append(d.parts, worker.image())
+	}
+	d.parts = append(d.parts, worker.released(), worker.domain())
 	d.removals = []part{worker.domain(), worker.released(), worker.containers(), queues.notification(), queues.exist(), bucket.lifecycle(), bucket.cors()}
 	if site.Empty != nil {
 		d.removals = append(d.removals, bucket.exists())

@@ -385,6 +385,34 @@ func TestAWorkerThatWasDeployedInPartIsDeployedAgain(t *testing.T) {
 	done(t, c, site)
 }
 
+func TestAnImageIsPushedOnce(t *testing.T) {
+	c, pushes := newAccount(t), 0
+	s := site
+	s.Image = "registry.cloudflare.com/weir:1"
+	away := errors.New("the registry is away")
+	s.Push = func(context.Context) error {
+		pushes++
+		if pushes == 1 {
+			return away
+		}
+		return nil
+	}
+	if err := apply(t, c, s); err == nil || !strings.Contains(err.Error(), away.Error()) || c.Script("weir") != nil {
+		t.Errorf("without its image, the Worker is deployed: %v", err)
+	}
+	mustApply(t, c, s)
+	mustApply(t, c, s)
+	done(t, c, s)
+	if pushes != 2 {
+		t.Errorf("it was pushed %d times", pushes)
+	}
+	s.Image = "registry.cloudflare.com/weir:2"
+	mustApply(t, c, s)
+	if pushes != 3 {
+		t.Error("another image is not pushed")
+	}
+}
+
 func TestADomainIsNotTakenFromOthers(t *testing.T) {
 	c := newAccount(t)
 	c.Lead("video.example.com", "shop")

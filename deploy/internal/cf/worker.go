@@ -23,6 +23,9 @@ const (
 // queue's consumer and the container.
 const deployed = "WORKER_DEPLOYED"
 
+// pushed is the setting with the image that was pushed last.
+const pushed = "IMAGE_PUSHED"
+
 // Release is a Worker as it is to be, with its settings. Wrangler puts it there; what the API knows of it is its tag.
 type Release interface {
 	// Tag is the same for the same Worker with the same settings, and for no other; it tells nothing of them. At most 100 bytes.
@@ -44,6 +47,26 @@ type worker struct {
 
 func newWorker(site Site, options []option.RequestOption) *worker {
 	return &worker{site: site, api: cloudflare.NewClient(options...), scripts: workers.NewScriptService(options...), domains: workers.NewDomainService(options...)}
+}
+
+// image is what the container beside the Worker starts. Its name has a version, which stands for what it is: another one is another name.
+func (w *worker) image() part {
+	want := w.site.Image + " is in the account's registry"
+	return part{
+		what: "container image", permission: containersPermission, want: []string{want},
+		read: func(context.Context) ([]string, error) {
+			if w.site.Settings.Get(pushed) != w.site.Image {
+				return nil, nil
+			}
+			return []string{want}, nil
+		},
+		bring: func(ctx context.Context) error {
+			if err := w.site.Push(ctx); err != nil {
+				return err
+			}
+			return w.site.Settings.Set(settings.Value{Name: pushed, Text: w.site.Image})
+		},
+	}
 }
 
 // released is the version that gets the requests.

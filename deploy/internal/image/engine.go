@@ -39,6 +39,12 @@ func find(ctx context.Context) (engine, error) {
 	return e, nil
 }
 
+// Docker finds the program that builds images and runs them: Docker, or Podman.
+func Docker(ctx context.Context) (path string, err error) {
+	e, err := find(ctx)
+	return e.path, err
+}
+
 // command is the engine's, with nothing connected.
 func (e engine) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, e.path, slices.Concat(e.global, args)...)

@@ -22,8 +22,11 @@ type Config struct {
 	Bucket      Bucket // bound to BUCKET
 	Uploads     string // the queue that is told of uploads
 	Dead        string // the queue for what could not be taken in
-	Container   bool   // the transcoder runs beside the Worker
+	Image       string // of a transcoder that runs in a container beside the Worker; "" is none
 }
+
+// Registry is what the names of an account's images begin with.
+const Registry = "registry.cloudflare.com/"
 
 // Bucket is an R2 bucket.
 type Bucket struct {
@@ -55,8 +58,10 @@ type section struct {
 	Assets     *assets           `toml:"assets"`
 	Cache      *cache            `toml:"cache"`
 	Exports    map[string]export `toml:"exports"`
-	Containers []struct{}        `toml:"containers"`
-	Buckets    []struct {
+	Containers []struct {
+		Image string `toml:"image"`
+	} `toml:"containers"`
+	Buckets []struct {
 		Binding      string `toml:"binding"`
 		Name         string `toml:"bucket_name"`
 		Jurisdiction string `toml:"jurisdiction"`
@@ -110,7 +115,7 @@ func parse(text []byte, environment string) (Config, error) {
 var protected = []string{"/videos/*", "/t/*"}
 
 func (s section) config(environment string) (Config, error) {
-	c := Config{Environment: environment, Worker: s.Name, Container: len(s.Containers) > 0}
+	c := Config{Environment: environment, Worker: s.Name}
 	var problems []error
 	refuse := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
@@ -133,6 +138,13 @@ func (s section) config(environment string) (Config, error) {
 	if c.Uploads == "" || c.Dead == "" || c.Uploads == c.Dead {
 		refuse("there must be one [[queues.consumers]], with a queue and another dead_letter_queue")
 	}
+	if len(s.Containers) > 0 {
+		c.Image = s.Containers[0].Image
+		if name, ok := strings.CutPrefix(c.Image, Registry); len(s.Containers) > 1 || !ok || !strings.Contains(name, ":") {
+			refuse("there must be one [[containers]], with an image of this account's, as %sweir:1", Registry)
+		}
+	}
+
 	// A cache before the entrypoint that checks tokens answers without it.
 	if def := s.Exports["default"]; def.Cache != nil {
 		s.Cache = def.Cache

@@ -70,6 +70,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"a cache, said of the default":   {old: "[env.live]", new: "[env.live.exports.default.cache]\nenabled = true\n[env.live]", want: []string{"[exports.default.cache] enabled = false"}},
 		"files before the tokens":        {old: `"/videos/*", `, new: "", want: []string{"/videos/*", "run_worker_first"}},
 		"files before everything":        {old: `["/videos/*", "/t/*"]`, new: "false", want: []string{"/videos/*", "/t/*"}},
+		"somebody else's image":          {old: "[env.live]", new: "[[env.live.containers]]\nimage = \"docker.io/weir:1\"\n[env.live]", want: []string{"registry.cloudflare.com/weir:1"}},
+		"an image without a version":     {old: "[env.live]", new: "[[env.live.containers]]\nimage = \"registry.cloudflare.com/weir\"\n[env.live]", want: []string{"registry.cloudflare.com/weir:1"}},
 		"every problem is named at once": {old: "enabled = false", new: "enabled = true\n[env.empty]", environment: "empty", want: []string{"BUCKET", "queues.consumers", "cache"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,7 +36,7 @@ func CommandLine(root string) (node string, args []string, err error) {
 }
 
 const (
-	// deployTimeout is for a Worker of some hundred kilobytes; building and pushing the container's image takes minutes.
+	// deployTimeout is for a Worker of some hundred kilobytes; pushing the container's image takes minutes.
 	deployTimeout = 30 * time.Minute
 	stopGrace     = 10 * time.Second
 )
@@ -87,23 +87,47 @@ func (r Release) Tag() (string, error) {
 }
 
 // Deploy runs `wrangler deploy`.
-func (r Release) Deploy(ctx context.Context, tag string) (err error) {
+func (r Release) Deploy(ctx context.Context, tag string) error {
+	return r.run(ctx, func(temp string) ([]string, error) {
+		secrets, err := json.Marshal(r.Secrets())
+		if err != nil {
+			return nil, err
+		}
+		file := filepath.Join(temp, "secrets.json")
+		if err := os.WriteFile(file, secrets, 0o600); err != nil {
+			return nil, err
+		}
+		args := []string{"deploy", "--config", filepath.Join(r.Root, "wrangler.toml"), "--env", r.Config.Environment,
+			"--tag", tag, "--message", "deployed by `deploy apply`", "--secrets-file", file}
+		if r.Secrets()["TRANSCODER_URL"] != "" {
+			args = append(args, "--containers-rollout", "none") // the transcoder is elsewhere
+		}
+		return args, nil
+	})
+}
+
+// Push runs `wrangler containers push` for an image of this machine, under the name that it has here. docker is the Docker, or Podman, that
+// has it.
+func (r Release) Push(ctx context.Context, docker, image string) error {
+	return r.run(ctx, func(string) ([]string, error) {
+		return []string{"containers", "push", image, "--path-to-docker", docker}, nil
+	})
+}
+
+// run runs wrangler. Its arguments may name files in a folder that only this process's user sees, and that is gone when it is done.
+func (r Release) run(ctx context.Context, arguments func(temp string) ([]string, error)) (err error) {
 	node, args, err := CommandLine(r.Root)
 	if err != nil {
-		return fmt.Errorf("deploy the Worker: %w", err)
+		return fmt.Errorf("run wrangler: %w", err)
 	}
 	temp, err := os.MkdirTemp("", "weir-deploy-") // 0700
 	if err != nil {
-		return fmt.Errorf("deploy the Worker: %w", err)
+		return fmt.Errorf("run wrangler: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	secrets, err := json.Marshal(r.Secrets())
+	more, err := arguments(temp)
 	if err != nil {
-		return err
-	}
-	file := filepath.Join(temp, "secrets.json")
-	if err := os.WriteFile(file, secrets, 0o600); err != nil {
-		return fmt.Errorf("deploy the Worker: %w", err)
+		return fmt.Errorf("run wrangler: %w", err)
 	}
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"), // for the container's image
@@ -116,10 +140,5 @@ func (r Release) Deploy(ctx context.Context, tag string) (err error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("it was not done within %v", deployTimeout))
 	defer cancel()
-	args = append(args, "deploy", "--config", filepath.Join(r.Root, "wrangler.toml"), "--env", r.Config.Environment,
-		"--tag", tag, "--message", "deployed by `deploy apply`", "--secrets-file", file)
-	if r.Secrets()["TRANSCODER_URL"] != "" {
-		args = append(args, "--containers-rollout", "none") // the transcoder is elsewhere
-	}
-	return child.Run(ctx, child.Program{Name: "wrangler deploy", Path: node, Dir: r.Root, Env: env, Args: args}, r.Log, stopGrace)
+	return child.Run(ctx, child.Program{Name: "wrangler " + more[0], Path: node, Dir: r.Root, Env: env, Args: append(args, more...)}, r.Log, stopGrace)
 }
