@@ -60,7 +60,7 @@ type Site struct {
 var Locations = []string{"apac", "eeur", "enam", "oc", "weur", "wnam"}
 
 // Permissions are what an API token needs to bring a deployment about.
-var Permissions = []string{r2Permission, queuesPermission, workersPermission, tokensPermission, containersPermission + " (with containers)"}
+var Permissions = []string{r2Permission, queuesPermission, workersPermission, tokensPermission, containersPermission + " (with containers)", routesPermission + " (of the domain's zone)"}
 
 // Deployment is a Site in an account.
 type Deployment struct {

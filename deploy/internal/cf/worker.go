@@ -16,7 +16,8 @@ import (
 
 const (
 	workersPermission    = "Workers Scripts Write"
-	containersPermission = "Cloudchamber Write" // what Containers were called
+	containersPermission = "Workers Containers Write"
+	routesPermission     = "Workers Routes Write"
 )
 
 // deployed is the setting with the tag of the Worker that Wrangler was done with: a version is there before what comes after it, as the
@@ -215,7 +216,7 @@ func (w *worker) domain() part {
 		want = append(want, w.leads(w.site.Domain, w.site.Worker))
 	}
 	return part{
-		what: "custom domains", permission: workersPermission, want: want,
+		what: "custom domains", permission: routesPermission, want: want,
 		read: func(ctx context.Context) ([]string, error) {
 			w.there = nil
 			var lines []string
