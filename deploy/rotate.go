@@ -18,22 +18,13 @@ import (
 
 // rotateCommand changes the key that signs tokens.
 func rotateCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) func() error {
-	account := accountFlags(flags)
-	return func() error {
-		a, err := account()
-		if err != nil {
-			return err
-		}
-		if err := a.open(); err != nil {
-			return err
-		}
+	return onAccount(flags, stdout, func(a *account) error {
 		if a.settings.Get("PUBLIC_URL") == "" {
 			return fmt.Errorf("%w: %s has no deployment yet: run `deploy apply` first", errUsage, a.settings.Name())
 		}
-		err = rotate.Run(ctx, rotate.Rotation{
+		err := rotate.Run(ctx, rotate.Rotation{
 			Settings: a.settings,
 			Deploy: func(ctx context.Context) error {
-				a.site.Push = func(ctx context.Context) error { return a.push(ctx, stdout) }
 				return cf.New(a.site, a.options...).Apply(ctx, func(cf.Step) {})
 			},
 			Videos: a.videos,
@@ -44,7 +35,7 @@ func rotateCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) f
 			return nil
 		}
 		return err
-	}
+	})
 }
 
 // videos are IDs of some videos that have something published.

@@ -37,6 +37,7 @@ func TestRunRefusesWhatCannotBeMeant(t *testing.T) {
 		{"a header that is none", []string{"check", "--header", "Bearer", "http://127.0.0.1:1/"}, "'Name: value'"},
 		{"an environment that is not there", []string{"plan", "--offline", "--env", "moon"}, "choose from production, staging"},
 		{"a location that is not there", []string{"plan", "--offline", "--location", "moon"}, "choose from apac"},
+		{"a domain that is none", []string{"plan", "--offline", "--domain", "video"}, "write it as video.example.com"},
 		{"a page instead of an origin", []string{"plan", "--origin", "https://app.example.com/upload"}, "without a path"},
 		{"an operand where there is none", []string{"setup", "everything"}, `what is "everything"?`},
 	} {
@@ -223,6 +224,14 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 	if c.Script("weir-production") != nil || len(c.Tokens())+len(c.Queues())+len(c.Hosts())+len(c.Containers()) > 0 || c.Bucket("", "weir-production") == nil {
 		t.Error("it is not taken down, or the bucket is gone")
 	}
+	if out := deploy(0, "", "destroy"); !strings.Contains(out, "nothing to take down") {
+		t.Errorf("the second time, it says\n%s", out)
+	}
+	t.Setenv("CLOUDFLARE_ACCOUNT_ID", strings.Repeat("f", 32))
+	if out := deploy(2, "", "apply"); !strings.Contains(out, "of another account") {
+		t.Errorf("in another account, it says\n%s", out)
+	}
+	t.Setenv("CLOUDFLARE_ACCOUNT_ID", cftest.Account)
 	if out := deploy(0, "", "apply"); !strings.Contains(out, "People watch at https://video.example.com") {
 		t.Errorf("and up again, it says\n%s", out)
 	}

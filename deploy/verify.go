@@ -11,10 +11,8 @@ import (
 	"path/filepath"
 
 	"weir/deploy/internal/sample"
-	"weir/deploy/internal/settings"
 	"weir/deploy/internal/stack"
 	"weir/deploy/internal/verify"
-	"weir/deploy/local"
 )
 
 // verifyCommand holds a deployment to its specification, and takes a video through it.
@@ -71,20 +69,9 @@ func verifyLocal(ctx context.Context, stdout io.Writer) (err error) {
 		return err
 	}
 	return withVideo(ctx, "", func(video string) error {
-		return verify.Command(ctx, target, &verify.Job{Target: target, APIKey: s.APIKey, Video: video, Webhook: s.Hooks.URL}, stdout)
+		job := verify.Job{Target: target, APIKey: s.APIKey, Video: video, Webhook: s.Hooks.URL, Told: s.Processed}
+		return verify.Command(ctx, target, &job, stdout)
 	})
-}
-
-func openSettings(environment, file string) (*settings.File, error) {
-	root, err := local.Root()
-	if err != nil {
-		return nil, err
-	}
-	f, err := settings.Open(cmp.Or(file, settingsFile(root, cmp.Or(environment, "production"))))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
-	}
-	return f, nil
 }
 
 // withVideo calls do with a video: the file, or else a short sample.

@@ -94,7 +94,10 @@ func New(site Site, options ...option.RequestOption) *Deployment {
 		d.parts = append(d.parts, worker.image())
 	}
 	d.parts = append(d.parts, worker.released(), worker.domain())
-	d.removals = []part{worker.domain(), worker.released(), worker.containers(), queues.notification(), queues.exist(), bucket.lifecycle(), bucket.cors()}
+	// A domain that leads to another Worker stays, also if it is the one that was wanted.
+	leaving := site
+	leaving.Domain = ""
+	d.removals = []part{newWorker(leaving, options).domain(), worker.released(), worker.containers(), queues.notification(), queues.exist(), bucket.lifecycle(), bucket.cors()}
 	if site.Empty != nil {
 		d.removals = append(d.removals, bucket.exists())
 	}
@@ -173,29 +176,44 @@ func (d *Deployment) Apply(ctx context.Context, report func(Step)) error {
 	return nil
 }
 
-// Destroy takes away, one after the other, what Plan finds of the deployment, and reports each part once it is gone, with what was dropped.
+// Standing reads the account and tells, part by part, what Destroy would take away.
+func (d *Deployment) Standing(ctx context.Context) ([]Step, error) {
+	var steps []Step
+	for _, p := range d.removals {
+		have, err := p.read(ctx)
+		if err != nil {
+			return nil, p.failed("read", err)
+		}
+		if len(have) > 0 {
+			steps = append(steps, Step{What: p.what, Drop: have})
+		}
+	}
+	return steps, nil
+}
+
+// Destroy takes away, one after the other, what Standing finds of the deployment, and reports each part once it is gone.
 // What failed, and what comes after it, is done by the next run.
 func (d *Deployment) Destroy(ctx context.Context, report func(Step)) error {
 	for _, p := range d.removals {
-		s, err := p.step(ctx)
+		there, err := p.read(ctx)
 		if err != nil {
-			return err
+			return p.failed("read", err)
 		}
-		there := slices.Concat(s.Keep, s.Drop)
-		if len(there) > 0 {
-			removed := p.remove(ctx)
-			left, err := p.read(ctx)
-			switch {
-			case err == nil && len(left) == 0:
-			case removed != nil:
-				return p.failed("remove", removed)
-			case err != nil:
-				return p.failed("read", err)
-			default:
-				return fmt.Errorf("remove %s: Cloudflare accepted it, but has %q still: run this again", p.what, left)
-			}
+		if len(there) == 0 {
+			continue
 		}
-		report(Step{What: p.what, Drop: there})
+		removed := p.remove(ctx)
+		left, err := p.read(ctx)
+		switch {
+		case err == nil && len(left) == 0:
+			report(Step{What: p.what, Drop: there})
+		case removed != nil:
+			return p.failed("remove", removed)
+		case err != nil:
+			return p.failed("read", err)
+		default:
+			return fmt.Errorf("remove %s: Cloudflare accepted it, but has %q still: run this again", p.what, left)
+		}
 	}
 	return nil
 }

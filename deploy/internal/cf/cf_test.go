@@ -423,6 +423,9 @@ func TestADomainIsNotTakenFromOthers(t *testing.T) {
 	if got := c.Hosts()["video.example.com"]; got != "shop" {
 		t.Errorf("the domain leads to %s now", got)
 	}
+	if err := c.deployment(site).Destroy(t.Context(), func(cf.Step) {}); err != nil || c.Hosts()["video.example.com"] != "shop" {
+		t.Errorf("taken down, the domain leads to %v: %v", c.Hosts(), err)
+	}
 	moved := site
 	moved.Domain = "films.example.com"
 	c = newAccount(t)
@@ -469,6 +472,9 @@ func TestDestroyedIsGone(t *testing.T) {
 			}
 			if err := c.deployment(s).Destroy(t.Context(), func(cf.Step) {}); err != nil {
 				t.Fatal(err)
+			}
+			if left, err := c.deployment(s).Standing(t.Context()); err != nil || len(left) > 0 {
+				t.Errorf("after a failure at request %d, %+v is standing: %v", at, left, err)
 			}
 			left := c.Bucket("", "videos")
 			if (left == nil) != data || c.Bucket("", "others") == nil {

@@ -83,11 +83,9 @@ func (w *worker) released() part {
 			if err != nil {
 				return nil, err
 			}
-			wanted := ""
-			if w.site.Release != nil {
-				if wanted, err = w.site.Release.Tag(); err != nil {
-					return nil, err
-				}
+			wanted, err := w.site.Release.Tag()
+			if err != nil {
+				return nil, err
 			}
 			var lines []string
 			for _, tag := range tags {
@@ -196,9 +194,6 @@ func (w *worker) containers() part {
 // strangers finds secrets of the Worker that are not in the settings: left from when they were.
 func (w *worker) strangers(ctx context.Context) error {
 	w.strange = nil
-	if w.site.Secrets == nil {
-		return nil
-	}
 	ours := w.site.Secrets()
 	pages := w.scripts.Secrets.ListAutoPaging(ctx, w.site.Worker, workers.ScriptSecretListParams{AccountID: cloudflare.F(w.site.Account)})
 	for pages.Next() {

@@ -22,6 +22,7 @@ import (
 type File struct {
 	name  string
 	lines []string
+	saved []string // the lines on the disk
 }
 
 // Open reads a file of settings. One that is not there has none yet; it is made by the first change. A file that others may read, or with a
@@ -45,6 +46,7 @@ func Open(name string) (*File, error) {
 	for line := range strings.Lines(string(text)) {
 		f.lines = append(f.lines, strings.TrimRight(line, "\r\n"))
 	}
+	f.saved = f.lines
 	seen := map[string]bool{}
 	for i, line := range f.lines {
 		key, value, ok := setting(line)
@@ -67,7 +69,7 @@ func (f *File) Name() string { return f.name }
 
 // Get returns a setting, "" if it is not set.
 func (f *File) Get(name string) string {
-	if i := f.index(name); i >= 0 {
+	if i := index(f.lines, name); i >= 0 {
 		_, value, _ := setting(f.lines[i])
 		return value
 	}
@@ -76,28 +78,37 @@ func (f *File) Get(name string) string {
 
 // Set changes settings, or adds them at the end: all of them or, with an error, none. "" removes one.
 func (f *File) Set(values ...Value) error {
-	changed := &File{f.name, slices.Clone(f.lines)}
+	changed := &File{name: f.name, lines: f.lines}
+	if err := changed.Suppose(values...); err != nil {
+		return err
+	}
+	if !slices.Equal(f.saved, changed.lines) {
+		if err := changed.save(); err != nil {
+			return fmt.Errorf("write the settings: %w", err)
+		}
+	}
+	f.lines, f.saved = changed.lines, changed.lines
+	return nil
+}
+
+// Suppose is Set, but on the disk with the next Set alone.
+func (f *File) Suppose(values ...Value) error {
+	lines := slices.Clone(f.lines)
 	for _, v := range values {
 		if strings.ContainsAny(v.Text, "\r\n") {
 			return fmt.Errorf("set %s: a value has one line", v.Name)
 		}
-		line, i := v.Name+"="+v.Text, changed.index(v.Name)
+		line, i := v.Name+"="+v.Text, index(lines, v.Name)
 		switch {
 		case i >= 0 && v.Text == "":
-			changed.lines = slices.Delete(changed.lines, i, i+1)
+			lines = slices.Delete(lines, i, i+1)
 		case i >= 0:
-			changed.lines[i] = line
+			lines[i] = line
 		case v.Text != "":
-			changed.lines = append(changed.lines, line)
+			lines = append(lines, line)
 		}
 	}
-	if slices.Equal(f.lines, changed.lines) {
-		return nil
-	}
-	if err := changed.save(); err != nil {
-		return fmt.Errorf("write the settings: %w", err)
-	}
-	f.lines = changed.lines
+	f.lines = lines
 	return nil
 }
 
@@ -126,8 +137,8 @@ func (f *File) save() (err error) {
 	return os.Rename(temp.Name(), f.name)
 }
 
-func (f *File) index(name string) int {
-	return slices.IndexFunc(f.lines, func(line string) bool {
+func index(lines []string, name string) int {
+	return slices.IndexFunc(lines, func(line string) bool {
 		key, _, ok := setting(line)
 		return ok && key == name && !comment(line)
 	})

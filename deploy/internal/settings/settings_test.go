@@ -103,7 +103,14 @@ func TestWhatTheOperatorWroteStays(t *testing.T) {
 	if got, want := read(t, name), strings.Replace(own, "2", "4", 1)+"PUBLIC_URL=https://a.example.com\n"; got != want {
 		t.Errorf("it is\n%s", got)
 	}
+	must(t, f.Suppose(settings.Value{Name: "LOG_SAMPLE", Text: "1"}))
+	if f.Get("LOG_SAMPLE") != "1" || strings.Contains(read(t, name), "LOG_SAMPLE") {
+		t.Error("what is supposed is not there, or is on the disk")
+	}
 	must(t, f.Set(settings.Value{Name: "PUBLIC_URL"}))
+	if got := open(t, name).Get("LOG_SAMPLE"); got != "1" {
+		t.Errorf("with the next change, it is %q", got)
+	}
 	if got := open(t, name).Get("PUBLIC_URL"); got != "" {
 		t.Errorf("PUBLIC_URL is still %q", got)
 	}

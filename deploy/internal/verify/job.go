@@ -28,6 +28,8 @@ type Job struct {
 	APIKey  string
 	Video   string // a file
 	Webhook string // who is told; somebody must be
+	// Told waits until they were, that the video of this ID is processed; nil where that cannot be known.
+	Told func(ctx context.Context, id string) error
 }
 
 // JobResult is what became of it. Times are seconds from the request on.
@@ -94,6 +96,11 @@ func (j Job) Run(ctx context.Context, id string) (result JobResult, err error) {
 	}
 	if err := report.Err(); err != nil {
 		return result, fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	if j.Told != nil {
+		if err := j.Told(ctx, id); err != nil {
+			return result, fmt.Errorf("%w: the backend: %w", ErrFailed, err)
+		}
 	}
 	result.Segments, result.Bytes, result.Warnings = report.Segments, report.Bytes, report.Warnings
 	return result, nil
