@@ -178,15 +178,14 @@ func (a *account) endpoint() string {
 
 // push builds the image of the container beside the Worker, and puts it into the account's registry.
 func (a *account) push(ctx context.Context, out io.Writer) error {
-	name := strings.TrimPrefix(a.site.Image, wrangler.Registry)
 	docker, err := image.Docker(ctx)
 	if err == nil {
-		err = image.Build(ctx, name, out)
+		err = image.Build(ctx, a.site.Image, out)
 	}
 	if err != nil {
 		return fmt.Errorf("%w\nOr, where a transcoder runs already: --transcoder URL", err)
 	}
-	return a.release.Push(ctx, docker, name)
+	return a.release.Push(ctx, docker, a.site.Image)
 }
 
 // remember makes the keys that are missing, and writes down what a transcoder has to know, and what was said on the command line.

@@ -149,16 +149,23 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 		return stdout.String() + stderr.String()
 	}
 
-	// The image was pushed already: to build it takes Docker, and minutes.
+	docker := standIn(t)
+	docker.refuse(t, true)
+	wanted := []string{"apply", "--domain", "video.example.com", "--location", "weur", "--origin", "https://app.example.com"}
+	if out := deploy(1, "", wanted...); !strings.Contains(out, "container image: ") || !strings.Contains(out, "run it again") || c.Script("weir-production") != nil {
+		t.Errorf("while the registry refuses the image, it says\n%s", out)
+	}
+	docker.refuse(t, false)
+	docker.asked(t)
+	deploy(0, "", wanted...)
+	asked, name := docker.asked(t), "registry.cloudflare.com/"+cftest.Account+"/weir:1"
+	for _, want := range []string{"--tag registry.cloudflare.com/weir:1 ", "login --password-stdin --username v1 registry.cloudflare.com <" + cftest.RegistryPassword, "tag registry.cloudflare.com/weir:1 " + name, "push " + name} {
+		if !strings.Contains(asked, want) {
+			t.Errorf("Docker was not asked %q but\n%s", want, asked)
+		}
+	}
 	f, err := settings.Open(file)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Set(settings.Value{Name: "IMAGE_PUSHED", Text: "registry.cloudflare.com/weir:1"}); err != nil {
-		t.Fatal(err)
-	}
-	deploy(0, "", "apply", "--domain", "video.example.com", "--location", "weur", "--origin", "https://app.example.com")
-	if f, err = settings.Open(file); err != nil {
 		t.Fatal(err)
 	}
 	worker := c.Script("weir-production")
@@ -241,7 +248,7 @@ func TestADeploymentFromNothingAndBack(t *testing.T) {
 			t.Errorf("%s is printed", name)
 		}
 	}
-	if strings.Contains(said, cftest.Token) {
-		t.Error("the API token is printed")
+	if strings.Contains(said, cftest.Token) || strings.Contains(said, cftest.RegistryPassword) {
+		t.Error("the API token or the registry's password is printed")
 	}
 }

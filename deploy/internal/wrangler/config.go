@@ -25,8 +25,8 @@ type Config struct {
 	Image       string // of a transcoder that runs in a container beside the Worker; "" is none
 }
 
-// Registry is what the names of an account's images begin with.
-const Registry = "registry.cloudflare.com/"
+// registry is what the names of an account's images begin with.
+const registry = "registry.cloudflare.com/"
 
 // Bucket is an R2 bucket.
 type Bucket struct {
@@ -140,8 +140,8 @@ func (s section) config(environment string) (Config, error) {
 	}
 	if len(s.Containers) > 0 {
 		c.Image = s.Containers[0].Image
-		if name, ok := strings.CutPrefix(c.Image, Registry); len(s.Containers) > 1 || !ok || !strings.Contains(name, ":") {
-			refuse("there must be one [[containers]], with an image of this account's, as %sweir:1", Registry)
+		if name, ok := strings.CutPrefix(c.Image, registry); len(s.Containers) > 1 || !ok || !strings.Contains(name, ":") {
+			refuse("there must be one [[containers]], with an image of this account's, as %sweir:1", registry)
 		}
 	}
 

@@ -106,8 +106,8 @@ func (r Release) Deploy(ctx context.Context, tag string) error {
 	})
 }
 
-// Push runs `wrangler containers push` for an image of this machine, under the name that it has here. docker is the Docker, or Podman, that
-// has it.
+// Push runs `wrangler containers push` for an image of this machine, under the name that it has here: with the registry in front, because
+// Wrangler takes the weir:1 of a bare name for a host and its port. docker is the Docker, or Podman, that has it.
 func (r Release) Push(ctx context.Context, docker, image string) error {
 	return r.run(ctx, func(string) ([]string, error) {
 		return []string{"containers", "push", image, "--path-to-docker", docker}, nil

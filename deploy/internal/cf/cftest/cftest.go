@@ -28,6 +28,9 @@ const Account = "0123456789abcdef0123456789abcdef"
 // Token is its API token.
 const Token = "token-of-the-test" //nolint:gosec // it opens nothing
 
+// RegistryPassword opens the registry of its container images.
+const RegistryPassword = "password-of-the-registry" //nolint:gosec // it opens nothing
+
 //go:embed api.json
 var shapes []byte
 

@@ -105,6 +105,9 @@ var ofWrangler = map[string]func(call) reply{
 		c.containers = slices.Delete(c.containers, at, at+1)
 		return ok(nil)
 	},
+	"POST /accounts/{account}/containers/registries/{registry}/credentials": func(c call) reply {
+		return ok(map[string]any{"account_id": Account, "registry_host": c.r.PathValue("registry"), "username": "v1", "password": RegistryPassword})
+	},
 	"POST /accounts/{account}/queues/{queue}/consumers": func(c call) reply {
 		var asked Consumer
 		c.decode(&asked)
