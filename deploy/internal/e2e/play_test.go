@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"weir/deploy/internal/chromium"
 	"weir/deploy/internal/sample"
 )
 
@@ -47,8 +48,10 @@ func TestPlay(t *testing.T) {
 			if news.Event.Status != "processed" {
 				t.Fatalf("webhook %s\n%s", news.Body, theWorld.log)
 			}
+			t.Parallel() // players play in real time: side by side, once all is encoded
 			for _, via := range c.via {
 				t.Run("token in the "+via, func(t *testing.T) {
+					t.Parallel()
 					p := open(t, theWorld.player.URL+"/"+id+"?via="+via)
 					playThrough(t, p, src)
 					seek(t, p, src)
@@ -153,12 +156,19 @@ func wantNoErrors(t *testing.T, p context.Context) {
 	}
 }
 
-// open visits a page in a tab of its own. A script error on the page fails the test.
+// open visits a page in a window of its own. A script error on the page fails the test.
 func open(t *testing.T, url string) context.Context {
 	t.Helper()
-	tab, closeTab := chromedp.NewContext(theWorld.browser)
-	t.Cleanup(closeTab)
-	p, cancel := context.WithTimeout(tab, pageTimeout)
+	window, leave, err := chromium.Window(theWorld.browser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := leave(); err != nil {
+			t.Error(err)
+		}
+	})
+	p, cancel := context.WithTimeout(window, pageTimeout)
 	t.Cleanup(cancel)
 	chromedp.ListenTarget(p, func(event any) {
 		if e, ok := event.(*runtime.EventExceptionThrown); ok {

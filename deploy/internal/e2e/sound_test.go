@@ -66,6 +66,7 @@ func TestSoundAloneIsPlayed(t *testing.T) {
 			if news := theWorld.transcode(t, id, file); news.Event.Status != "processed" {
 				t.Fatalf("webhook %s\n%s", news.Body, theWorld.log)
 			}
+			t.Parallel() // players play in real time: side by side, once all is encoded
 			playback, err := theWorld.weir.Playback(t.Context(), id)
 			if err != nil || playback.URLs.Poster != "" || playback.URLs.Storyboard != "" {
 				t.Fatalf("playback %+v, %v", playback, err)

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+
+	"weir/deploy/internal/chromium"
 )
 
 // pageTimeout is for one visit: a few seconds of clip, and a few of each rung, beside another player.
@@ -64,27 +64,19 @@ const drive = `(async (access) => {
 	return seen;
 })`
 
-// open opens a window in a profile of its own: it shares no cookie and no cache with another.
+// open opens a window.
 func open(t *testing.T) context.Context {
 	t.Helper()
-	browser := cdp.WithExecutor(theWorld.browser, chromedp.FromContext(theWorld.browser).Browser)
-	profile, err := target.CreateBrowserContext().Do(browser)
+	window, leave, err := chromium.Window(theWorld.browser)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := target.DisposeBrowserContext(profile).Do(browser); err != nil {
+		if err := leave(); err != nil {
 			t.Error(err)
 		}
 	})
-	// chromedp's own option asks for a tab, and a new profile has no window for one.
-	window, err := target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(browser)
-	if err != nil {
-		t.Fatal(err)
-	}
-	visit, leave := chromedp.NewContext(theWorld.browser, chromedp.WithTargetID(window))
-	t.Cleanup(leave)
-	return visit
+	return window
 }
 
 // page plays with the player of a page.
