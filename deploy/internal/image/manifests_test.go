@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -324,6 +325,40 @@ func pause(p corev1.PodTemplateSpec) int64 {
 		return l.PreStop.Sleep.Seconds
 	}
 	return 0
+}
+
+// Of a long video, the queue has a task for each slot and two that wait. Kubernetes adds workers for them up to the last, and none for
+// tasks that all have slots.
+func TestWorkersAreAddedAsLongAsTasksWait(t *testing.T) {
+	manifest := read(t, "deploy", "kubernetes", "worker.yaml")
+	number := func(name string) float64 {
+		t.Helper()
+		m := regexp.MustCompile(name + `:? ?(?:, value:)? "?([0-9.]+)`).FindStringSubmatch(manifest)
+		if m == nil {
+			t.Fatalf("worker.yaml has no %s", name)
+		}
+		n, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	slots, target, most := number("TASKS"), number("targetValue"), number("maxReplicaCount")
+	// As HorizontalPodAutoscaler has it: within a tenth, nothing is changed.
+	wanted := func(messages, workers float64) float64 {
+		if math.Abs(1-messages/(target*workers)) <= 0.1 {
+			return workers
+		}
+		return min(math.Ceil(messages/target), most)
+	}
+	for workers := 1.0; workers <= most; workers++ {
+		if got := wanted(slots*workers+2, workers); workers < most && got <= workers {
+			t.Errorf("with %v workers and two tasks that wait, %v are wanted", workers, got)
+		}
+		if got := wanted(slots*workers, workers); got != workers {
+			t.Errorf("with %v workers that are busy, and nothing that waits, %v are wanted", workers, got)
+		}
+	}
 }
 
 // What KEDA reads is where a server of NATS says it.
