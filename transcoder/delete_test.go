@@ -55,8 +55,15 @@ func TestAVideoIsDeletedAtAnyMoment(t *testing.T) {
 	}
 }
 
-// Who watches a video while it is replaced goes on watching; who opens it later sees the new one.
+// Who watches a video while it is replaced goes on watching; who opens it later sees the new one. Without its record, nobody knows of the
+// video before it is looked for in the bucket.
 func TestAVideoIsReplacedUnderItsViewers(t *testing.T) {
+	for name, lost := range map[string]bool{"by request": false, "when its record was lost": true} {
+		t.Run(name, func(t *testing.T) { replaced(t, lost) })
+	}
+}
+
+func replaced(t *testing.T, lost bool) {
 	n, hook := start(t, t.TempDir(), nil), receive(t)
 	n.post(id(t), upload(t, short(t)), hook.URL)
 	if e := hook.next(t, patience); e.Status != "processed" {
@@ -67,10 +74,14 @@ func TestAVideoIsReplacedUnderItsViewers(t *testing.T) {
 
 	other := upload(t, clip(t, "other.mp4", "-f", "lavfi", "-i", "testsrc2=d=14:s=128x72:r=25", "-c:v", "libx264", "-preset", "ultrafast"))
 	body := map[string]any{"video_id": id(t), "key": other, "webhook_url": hook.URL}
-	if r := n.do("POST", "/transcode", body, nil); r.StatusCode != http.StatusConflict {
+	if lost {
+		if err := bucket().Delete(t.Context(), "jobs/"+id(t)+".json", "open/"+id(t)); err != nil {
+			t.Fatal(err)
+		}
+	} else if r := n.do("POST", "/transcode", body, nil); r.StatusCode != http.StatusConflict {
 		t.Errorf("another source without replace: %s", r.Status)
 	}
-	body["replace"] = true
+	body["replace"] = !lost
 	if r := n.do("POST", "/transcode", body, nil); r.StatusCode != http.StatusAccepted {
 		t.Fatalf("POST /transcode answered %s", r.Status)
 	}
@@ -83,7 +94,7 @@ func TestAVideoIsReplacedUnderItsViewers(t *testing.T) {
 			}
 			ended = true
 		default:
-			if r := n.do("GET", "/videos/"+id(t)+"/playback", nil, nil); r.StatusCode != http.StatusOK {
+			if r := n.do("GET", "/videos/"+id(t)+"/playback", nil, nil); !lost && r.StatusCode != http.StatusOK {
 				t.Errorf("meanwhile, playback answered %s", r.Status)
 			}
 		}

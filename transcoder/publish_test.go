@@ -17,6 +17,7 @@ import (
 
 	"github.com/Eyevinn/hls-m3u8/m3u8"
 
+	"weir/transcoder/internal/r2"
 	"weir/transcoder/internal/r2/r2test"
 )
 
@@ -466,3 +467,18 @@ func (r rendition) pipe(t *testing.T, program string, args ...string) []byte {
 }
 
 func TestBucketKeepsTheContract(t *testing.T) { r2test.Contract(t, bucket()) }
+
+// Of a bucket that is not there, and of credentials that are not its own, a node is told.
+func TestTheCheckIsOfThisBucket(t *testing.T) {
+	good := r2.Config{Endpoint: cloud.Endpoint, Bucket: cloud.Bucket, AccessKeyID: cloud.AccessKeyID, SecretAccessKey: cloud.SecretAccessKey}
+	other, stranger := good, good
+	other.Bucket, stranger.SecretAccessKey = "nobodys-bucket", "wrong"
+	if err := r2.Open(good).Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for code, c := range map[string]r2.Config{"NoSuchBucket": other, "SignatureDoesNotMatch": stranger} {
+		if err := r2.Open(c).Check(t.Context()); err == nil || !strings.Contains(err.Error(), code) {
+			t.Errorf("got %v, want %s", err, code)
+		}
+	}
+}

@@ -100,14 +100,17 @@ func (e engine) base(ctx context.Context, out io.Writer) (string, error) {
 	made.Stderr = out
 	imported := e.command(ctx, "import", "-", own)
 	imported.Stdout, imported.Stderr = out, out
-	if imported.Stdin, err = made.StdoutPipe(); err != nil {
+	packed, err := made.StdoutPipe()
+	if err != nil {
 		return "", err
 	}
+	imported.Stdin = packed
 	if err := made.Start(); err != nil {
 		return "", err
 	}
 	err = imported.Run()
-	return own, errors.Join(made.Wait(), err)
+	_ = packed.Close() // if nobody takes the rest, it must not be waited for
+	return own, errors.Join(err, made.Wait())
 }
 
 // suite is the Debian of deploy/Dockerfile.

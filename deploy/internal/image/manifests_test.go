@@ -2,17 +2,26 @@ package image_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
+	"net/http"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.yaml.in/yaml/v4"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubernetes "sigs.k8s.io/yaml"
@@ -171,6 +180,7 @@ func TestTheManifestsAreKuberneteses(t *testing.T) {
 	pods := map[string]corev1.PodTemplateSpec{}
 	services := map[string]corev1.Service{}
 	budgets := map[string]policyv1.PodDisruptionBudget{}
+	var policies []networkingv1.NetworkPolicy
 	pod := func(name string, selector *metav1.LabelSelector, p corev1.PodTemplateSpec) {
 		pods[name] = p
 		if !maps.Equal(selector.MatchLabels, p.Labels) {
@@ -179,6 +189,7 @@ func TestTheManifestsAreKuberneteses(t *testing.T) {
 	}
 	var scaled []string
 	var config, listed []string
+	var namespace string
 	files, err := filepath.Glob(filepath.Join("..", "..", "kubernetes", "*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no manifests", err)
@@ -204,11 +215,13 @@ func TestTheManifestsAreKuberneteses(t *testing.T) {
 			case "policy/v1 PodDisruptionBudget":
 				b := manifest[policyv1.PodDisruptionBudget](t, document)
 				budgets[b.Name] = b
+			case "networking.k8s.io/v1 NetworkPolicy":
+				policies = append(policies, manifest[networkingv1.NetworkPolicy](t, document))
 			case "keda.sh/v1alpha1 ScaledObject":
 				scaled = append(scaled, document)
 			case "kustomize.config.k8s.io/v1beta1 Kustomization":
 				k := manifest[kustomization](t, document)
-				listed = k.Resources
+				listed, namespace = k.Resources, k.Namespace
 				for _, literal := range k.ConfigMapGenerator[0].Literals {
 					name, _, _ := strings.Cut(literal, "=")
 					config = append(config, name)
@@ -239,8 +252,20 @@ func TestTheManifestsAreKuberneteses(t *testing.T) {
 			*c.AllowPrivilegeEscalation || !slices.Equal(c.Capabilities.Drop, []corev1.Capability{"ALL"}) {
 			t.Errorf("%s is not confined", name)
 		}
-		if *p.Spec.TerminationGracePeriodSeconds < 60 {
-			t.Errorf("%s has no time to end", name)
+		if grace := *p.Spec.TerminationGracePeriodSeconds - pause(p); grace < 50 {
+			t.Errorf("%s has no time to end: %d s", name, grace)
+		}
+		// Whoever is behind a service is asked until all have heard that it ends. Clients of NATS choose a server themselves.
+		served := slices.ContainsFunc(slices.Collect(maps.Values(services)), func(s corev1.Service) bool { return contains(p.Labels, s.Spec.Selector) })
+		if name != "nats" && served != (pause(p) > 0) {
+			t.Errorf("%s is behind a service: %v; it pauses for %d s before it ends", name, served, pause(p))
+		}
+		// Of what votes, those that do not answer may be on their way back.
+		if policy := budgets[name].Spec.UnhealthyPodEvictionPolicy; name != "nats" && (policy == nil || *policy != policyv1.AlwaysAllow) {
+			t.Errorf("%s keeps machines from being drained while it is not ready", name)
+		}
+		if name != "worker" && len(p.Spec.TopologySpreadConstraints) == 0 {
+			t.Errorf("all of %s may be on one machine", name)
 		}
 		var names []string
 		for _, e := range p.Spec.Containers[0].Env {
@@ -263,6 +288,20 @@ func TestTheManifestsAreKuberneteses(t *testing.T) {
 			t.Errorf("the service %s is of nobody", name)
 		}
 	}
+	for _, policy := range policies {
+		for _, rule := range policy.Spec.Ingress {
+			for _, from := range rule.From {
+				if !slices.ContainsFunc(slices.Collect(maps.Values(pods)), func(p corev1.PodTemplateSpec) bool { return contains(p.Labels, from.PodSelector.MatchLabels) }) {
+					t.Errorf("%s lets in who there is not: %v", policy.Name, from.PodSelector)
+				}
+			}
+			for _, port := range rule.Ports {
+				if !slices.ContainsFunc(pods[policy.Name].Spec.Containers[0].Ports, func(p corev1.ContainerPort) bool { return p.Name == port.Port.StrVal }) {
+					t.Errorf("%s has no port %s", policy.Name, port.Port.StrVal)
+				}
+			}
+		}
+	}
 	lanes := read(t, "transcoder", "internal", "queue", "lane.go")
 	for _, m := range regexp.MustCompile(`name=="WEIR_(\w+)"`).FindAllStringSubmatch(strings.Join(scaled, ""), -1) {
 		if !strings.Contains(lanes, `= "`+strings.ToLower(m[1])+`"`) {
@@ -272,6 +311,136 @@ func TestTheManifestsAreKuberneteses(t *testing.T) {
 	if len(scaled) != 1 || !bytes.Contains([]byte(scaled[0]), []byte("WEIR_TASK")) {
 		t.Error("the workers are not scaled by what they are to do")
 	}
+	// KEDA asks from a namespace of its own, in which a short name is nobody's.
+	for _, m := range regexp.MustCompile(`url: http://([^:/]+)`).FindAllStringSubmatch(strings.Join(scaled, ""), -1) {
+		if name, rest, _ := strings.Cut(m[1], "."); services[name].Name == "" || rest != namespace+".svc" {
+			t.Errorf("workers are scaled by what %s says, which is no service of the namespace %s", m[1], namespace)
+		}
+	}
+}
+
+// pause is how long a pod still takes requests after its end was decided, in seconds.
+func pause(p corev1.PodTemplateSpec) int64 {
+	if l := p.Spec.Containers[0].Lifecycle; l != nil && l.PreStop != nil && l.PreStop.Sleep != nil {
+		return l.PreStop.Sleep.Seconds
+	}
+	return 0
+}
+
+// Of a long video, the queue has a task for each slot and two that wait. Kubernetes adds workers for them up to the last, and none for
+// tasks that all have slots.
+func TestWorkersAreAddedAsLongAsTasksWait(t *testing.T) {
+	manifest := read(t, "deploy", "kubernetes", "worker.yaml")
+	number := func(name string) float64 {
+		t.Helper()
+		m := regexp.MustCompile(name + `:? ?(?:, value:)? "?([0-9.]+)`).FindStringSubmatch(manifest)
+		if m == nil {
+			t.Fatalf("worker.yaml has no %s", name)
+		}
+		n, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	slots, target, most := number("TASKS"), number("targetValue"), number("maxReplicaCount")
+	// As HorizontalPodAutoscaler has it: within a tenth, nothing is changed.
+	wanted := func(messages, workers float64) float64 {
+		if math.Abs(1-messages/(target*workers)) <= 0.1 {
+			return workers
+		}
+		return min(math.Ceil(messages/target), most)
+	}
+	for workers := 1.0; workers <= most; workers++ {
+		if got := wanted(slots*workers+2, workers); workers < most && got <= workers {
+			t.Errorf("with %v workers and two tasks that wait, %v are wanted", workers, got)
+		}
+		if got := wanted(slots*workers, workers); got != workers {
+			t.Errorf("with %v workers that are busy, and nothing that waits, %v are wanted", workers, got)
+		}
+	}
+}
+
+// What KEDA reads is where a server of NATS says it.
+func TestTheQueueSaysWhatWorkersAreScaledBy(t *testing.T) {
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, HTTPHost: "127.0.0.1", HTTPPort: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(time.Minute) {
+		t.Fatal("the server does not start")
+	}
+	conn, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lanes := []string{"WEIR_FIRST", "WEIR_TASK"}
+	for i, lane := range lanes {
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: lane, Subjects: []string{lane}}); err != nil {
+			t.Fatal(err)
+		}
+		for range i + 1 {
+			if _, err := js.Publish(t.Context(), lane, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	manifest := read(t, "deploy", "kubernetes", "worker.yaml")
+	for i, lane := range lanes {
+		m := regexp.MustCompile(`url: http://[^/]+(\S+)\n *valueLocation: (\S+)\.#\(name=="` + lane + `"\)\.(\S+)\n`).FindStringSubmatch(manifest)
+		if m == nil {
+			t.Fatalf("nothing is said of %s", lane)
+		}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.MonitorAddr().String()+m[1], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said any
+		err = json.NewDecoder(response.Body).Decode(&said)
+		_ = response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams, _ := at(said, m[2]).([]any)
+		if len(streams) != len(lanes) {
+			t.Fatalf("%s is %v in %v", m[2], streams, said)
+		}
+		for _, stream := range streams {
+			if got := at(stream, m[3]); at(stream, "name") == lane && got != float64(i+1) {
+				t.Errorf("%s: %s is %v, want %d", lane, m[3], got, i+1)
+			}
+		}
+	}
+}
+
+// at is what is at a path of names and numbers; nil if there is nothing.
+func at(v any, path string) any {
+	for name := range strings.SplitSeq(path, ".") {
+		switch in := v.(type) {
+		case map[string]any:
+			v = in[name]
+		case []any:
+			n, err := strconv.Atoi(name)
+			if err != nil || n >= len(in) {
+				return nil
+			}
+			v = in[n]
+		default:
+			return nil
+		}
+	}
+	return v
 }
 
 // kustomization is what is used of one.

@@ -1,8 +1,13 @@
 package image
 
 import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestConfinement(t *testing.T) {
@@ -23,5 +28,21 @@ func TestConfinement(t *testing.T) {
 		if err := confinement(c.status, c.mounts); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// An engine that takes no image ends the build, and is not waited for.
+func TestABaseThatIsNotTakenIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"engine": "exit 1", "mmdebstrap": "exec cat /dev/zero"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := (engine{path: filepath.Join(dir, "engine")}).base(ctx, io.Discard); err == nil || ctx.Err() != nil {
+		t.Errorf("got %v, %v", err, ctx.Err())
 	}
 }

@@ -1,4 +1,4 @@
-// Package token verifies playback tokens: JWTs (RFC 7519) in compact form, signed with HS256.
+// Package token verifies playback tokens: JWTs (RFC 7519) in compact form, signed with HS256 or Ed25519.
 //
 // Start at [ParseKeys], which reads the secret TOKEN_KEYS, and [Keys.Verify], which gives the claims of a
 // token or an [*Error] that says why it is refused. The signature is checked before any claim is read, and

@@ -133,6 +133,14 @@ func (j *Job) Restart(run string) {
 	j.Run, j.Encode = run, true
 }
 
+// Adopt makes a job that was taken for a video's first one that replaces what is published: the record of that was lost. An MPD is a
+// part of it, or not.
+func (j *Job) Adopt(version int, mpd bool) {
+	if j.State == Queued && j.Version <= version {
+		j.Version, j.Published, j.NoMPD = version+1, version, !mpd
+	}
+}
+
 // Begin moves a queued job to processing.
 func (j *Job) Begin() {
 	if j.State == Queued {

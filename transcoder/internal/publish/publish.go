@@ -226,6 +226,33 @@ func (t Tree) replace(ctx context.Context, key string, data []byte, m r2.Meta, w
 	}
 }
 
+// Published says what is published in whole: the version that the master playlist leads to, 0 if there is none, and whether it has an MPD.
+func (t Tree) Published(ctx context.Context) (version int, mpd bool, err error) {
+	there := func(key string) (data []byte, found bool, err error) {
+		data, _, err = t.bucket.Read(ctx, key)
+		if errors.Is(err, job.ErrNotFound) {
+			return nil, false, nil
+		}
+		return data, err == nil, err
+	}
+	if _, whole, err := there(ManifestKey(t.videoID)); !whole {
+		return 0, false, err
+	}
+	master, found, err := there(t.key(MasterName))
+	if !found {
+		return 0, false, err
+	}
+	version = 1
+	for _, uri := range uris(string(master)) {
+		if n := 0; path.Base(uri) != PlaylistName(1) {
+			_, _ = fmt.Sscanf(path.Base(uri), "playlist_%d.m3u8", &n)
+			version = max(version, n)
+		}
+	}
+	_, mpd, err = there(MPDKey(t.videoID))
+	return version, mpd, err
+}
+
 // Sweep removes all media and playlists that the master playlist does not lead to: what attempts left behind that lost a race,
 // and versions that were replaced. The MPD leads to the same; the manifest names the subtitles' files.
 func (t Tree) Sweep(ctx context.Context) error {

@@ -230,6 +230,37 @@ func TestSweepTakesThePicturesOfAReplacedVersion(t *testing.T) {
 }
 
 // Two nodes may both believe that a job is theirs, and one of them be far behind.
+func TestWhatIsPublishedIsKnownWithoutARecord(t *testing.T) {
+	b := &r2test.Bucket{}
+	tree := publish.NewTree(b, "intro")
+	published := func(version int, mpd bool) {
+		t.Helper()
+		if v, m, err := tree.Published(t.Context()); v != version || m != mpd || err != nil {
+			t.Errorf("version %d is published, with an MPD: %v, %v", v, m, err)
+		}
+	}
+	published(0, false)
+	for _, version := range []int{1, 2, 12} {
+		if err := write(t, tree, version); err != nil {
+			t.Fatal(err)
+		}
+		published(version, true)
+	}
+	if err := tree.WithdrawMPD(t.Context(), ours); err != nil {
+		t.Fatal(err)
+	}
+	published(12, false)
+	b.Inject(func(_, key string) r2test.Fault {
+		if strings.HasSuffix(key, "master.m3u8") {
+			return r2test.Lost
+		}
+		return r2test.None
+	})
+	if v, _, err := tree.Published(t.Context()); err == nil {
+		t.Errorf("while the bucket is away, it is version %d", v)
+	}
+}
+
 func TestAPlaylistOnlyGrows(t *testing.T) {
 	const one, two, whole = "#EXTM3U\na\n", "#EXTM3U\na\nb\n", "#EXTM3U\n#VOD\na\nb\nc\n#EXT-X-ENDLIST\n"
 	b := &r2test.Bucket{}

@@ -106,6 +106,38 @@ func TestAnswersAreErrorsOfTheirKind(t *testing.T) {
 	})
 }
 
+// A bucket that is there says so of an object that is not. The check is asked for every few seconds, and a list is billed as a write.
+func TestTheCheckIsAReadThatKnowsTheBucket(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		code   string
+		ready  bool
+	}{
+		"no such object":        {http.StatusNotFound, "NoSuchKey", true},
+		"an object":             {http.StatusOK, "", true},
+		"no such bucket":        {http.StatusNotFound, "NoSuchBucket", false},
+		"nothing that is S3":    {http.StatusNotFound, "", false},
+		"no such credentials":   {http.StatusUnauthorized, "Unauthorized", false},
+		"a wrong secret":        {http.StatusForbidden, "SignatureDoesNotMatch", false},
+		"another bucket's keys": {http.StatusForbidden, "AccessDenied", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := bucket(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, "/weir/w") || r.URL.Query().Has("list-type") {
+					t.Errorf("asked %s %s", r.Method, r.URL)
+				}
+				w.WriteHeader(c.status)
+				if c.code != "" {
+					_, _ = io.WriteString(w, "<Error><Code>"+c.code+"</Code><Message>m</Message></Error>")
+				}
+			})
+			if err := b.Check(t.Context()); (err == nil) != c.ready || !c.ready && c.code != "" && !strings.Contains(err.Error(), c.code) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 func TestRequestsAreAsR2TakesThem(t *testing.T) {
 	b := bucket(t, func(_ http.ResponseWriter, r *http.Request) {
 		for name := range r.Header {

@@ -185,3 +185,61 @@ func TestOnlyTheSourceIsToBlameForNotBeingCopied(t *testing.T) {
 		})
 	}
 }
+
+// A video whose record was lost is posted again: what is published plays on, until all is there once more in playlists of its own.
+func TestAVideoWithoutARecordIsReplaced(t *testing.T) {
+	for name, fails := range map[string]bool{"to its end": false, "and fails": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := walk(t)
+				rest := func(first int) {
+					for n := first; n < len(d.plan.Chunks); n++ {
+						d.finish(fmt.Sprintf("chunk_%d", n), fmt.Sprintf("audio_%d", n))
+					}
+					if err := <-d.ended; err != nil {
+						t.Fatal(err)
+					}
+				}
+				rest(0)
+				master := func() string {
+					data, _, err := d.bucket.Read(t.Context(), "videos/intro/hls/master.m3u8")
+					if err != nil {
+						t.Fatal(err)
+					}
+					return string(data)
+				}
+				before, published := master(), d.bucket.Keys("videos/")
+				lost := slices.Concat(d.bucket.Keys("jobs/"), d.bucket.Keys("open/"), d.bucket.Keys("work/"))
+				if err := d.bucket.Delete(t.Context(), lost...); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if d.job, err = d.worker.Catalog.Accept(t.Context(), d.job.Spec, false); err != nil {
+					t.Fatal(err)
+				}
+				d.board.sent[queue.Hooks] = nil
+				d.run()
+				d.finish("chunk_0", "audio_0")
+				if j := d.record(); j.Version != 2 || j.Published != 1 || !j.HasMPD() || master() != before {
+					t.Fatalf("the job is %+v, and the master playlist\n%s", j, master())
+				}
+				if fails {
+					d.put("chunk_1", map[string]any{"error": job.Failure{Code: job.SourceNotFound, Message: "It is gone."}})
+					d.say("outcome", d.job.Ticket().String(), "chunk_1", "1")
+					if err := <-d.ended; err != nil {
+						t.Fatal(err)
+					}
+					if j := d.record(); j.State != job.Failed || j.Published != 1 || !slices.Equal(d.bucket.Keys("videos/"), published) {
+						t.Errorf("the job is %+v, left is %v", j, d.bucket.Keys("videos/"))
+					}
+					return
+				}
+				rest(1)
+				if j := d.record(); j.State != job.Processed || j.Published != 2 || !strings.Contains(master(), "playlist_2.m3u8") {
+					t.Errorf("the job is %+v, and the master playlist\n%s", j, master())
+				}
+				d.want(queue.Hooks, "processed")
+			})
+		})
+	}
+}

@@ -55,7 +55,7 @@ func (w *Worker) Sweep(ctx context.Context, d queue.Delivery) error {
 }
 
 // prepare makes room for a run. Nothing is left of one before that failed or was deleted, and nobody is about to remove
-// anything.
+// anything. A first run that finds a whole video takes its place, as playlists that are complete are never written again.
 func (w *Worker) prepare(ctx context.Context, j job.Job) error {
 	if j.Version > 1 && !j.Watchable() {
 		ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
@@ -67,7 +67,16 @@ func (w *Worker) prepare(ctx context.Context, j job.Job) error {
 	if wait := j.NotBefore.Sub(w.Now()); wait > 0 {
 		return &queue.Later{After: wait, Err: errors.New("the remains of the run before are being removed")}
 	}
-	return nil
+	if j.Version > 1 {
+		return nil
+	}
+	version, mpd, err := publish.NewTree(w.Bucket, j.VideoID).Published(ctx)
+	if err != nil || version == 0 {
+		return err
+	}
+	w.Log.Warn("the record of a published video was lost: it is replaced", "job", j.VideoID, "run", j.Run, "version", version)
+	_, err = w.Catalog.Update(ctx, j.Ticket(), func(j *job.Job) { j.Adopt(version, mpd) })
+	return err
 }
 
 // clear removes what must not be there once a run has failed or its video was deleted. It may be called again.
