@@ -26,6 +26,10 @@ func inspect(ctx context.Context, root string) (machine, error) {
 	if err != nil {
 		return machine{}, err
 	}
+	prometheus, err := findPrometheus()
+	if err != nil {
+		return machine{}, err
+	}
 	m := machine{
 		apt:      has("apt-get"),
 		root:     os.Geteuid() == 0,
@@ -33,6 +37,7 @@ func inspect(ctx context.Context, root string) (machine, error) {
 		ffmpeg:   ffmpegLacks(ctx),
 		chromium: has("chromium") || has("chromium-browser") || has("google-chrome"),
 		mpv:      has("mpv"),
+		prom:     prometheus != nil,
 		gcc:      has("gcc"),
 		npm:      has("npm"),
 		tinygo:   tinygo.path != "",
