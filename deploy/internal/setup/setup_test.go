@@ -12,7 +12,7 @@ import (
 
 // complete is a machine where nothing is missing; a case takes something away.
 func complete(change func(*machine)) machine {
-	m := machine{apt: true, root: true, font: true, chromium: true, mpv: true, prom: true, gcc: true, npm: true, tinygo: true, wasmOpt: true, packages: true}
+	m := machine{apt: true, root: true, font: true, chromium: true, mpv: true, prometheus: true, gcc: true, npm: true, tinygo: true, wasmOpt: true, packages: true}
 	if change != nil {
 		change(&m)
 	}
@@ -39,7 +39,7 @@ func TestPlan(t *testing.T) {
 		},
 		{
 			"the demo needs no player but the viewer's, no gcc and no Prometheus",
-			complete(func(m *machine) { m.chromium, m.mpv, m.gcc, m.prom = false, false, false, false }), Demo, nil, nil,
+			complete(func(m *machine) { m.chromium, m.mpv, m.gcc, m.prometheus = false, false, false, false }), Demo, nil, nil,
 		},
 		{
 			"the page needs what is npm's alone",
@@ -110,7 +110,7 @@ func TestPlanSaysWhatAPersonMustDo(t *testing.T) {
 		},
 		{
 			"nobody who may ask which packages there are",
-			complete(func(m *machine) { m.prom, m.root = false, false }),
+			complete(func(m *machine) { m.prometheus, m.root = false, false }),
 			"run as root: apt-get update && apt-get install --yes prometheus",
 		},
 		{
