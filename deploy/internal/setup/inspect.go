@@ -26,18 +26,23 @@ func inspect(ctx context.Context, root string) (machine, error) {
 	if err != nil {
 		return machine{}, err
 	}
+	prometheus, err := findPrometheus()
+	if err != nil {
+		return machine{}, err
+	}
 	m := machine{
-		apt:      has("apt-get"),
-		root:     os.Geteuid() == 0,
-		sudo:     has("sudo"),
-		ffmpeg:   ffmpegLacks(ctx),
-		chromium: has("chromium") || has("chromium-browser") || has("google-chrome"),
-		mpv:      has("mpv"),
-		gcc:      has("gcc"),
-		npm:      has("npm"),
-		tinygo:   tinygo.path != "",
-		wasmOpt:  tinygo.findsWasmOpt(ctx),
-		packages: packages,
+		apt:        has("apt-get"),
+		root:       os.Geteuid() == 0,
+		sudo:       has("sudo"),
+		ffmpeg:     ffmpegLacks(ctx),
+		chromium:   has("chromium") || has("chromium-browser") || has("google-chrome"),
+		mpv:        has("mpv"),
+		prometheus: prometheus != nil,
+		gcc:        has("gcc"),
+		npm:        has("npm"),
+		tinygo:     tinygo.path != "",
+		wasmOpt:    tinygo.findsWasmOpt(ctx),
+		packages:   packages,
 	}
 	if len(m.ffmpeg) == 0 {
 		_, err := ask(ctx, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=s=64x64:d=0.04,drawtext=text=0", "-f", "null", "-")

@@ -14,7 +14,7 @@ const (
 	Page Scope = iota
 	// Demo is to build and to run everything.
 	Demo
-	// Tests is Demo and the players of the tests: a browser and mpv.
+	// Tests is Demo, the players of the tests, a browser and mpv, and Prometheus.
 	Tests
 )
 
@@ -22,16 +22,17 @@ const (
 type machine struct {
 	apt, root, sudo bool
 
-	ffmpeg   []string // what is wrong with ffmpeg, as words: "the ffprobe program", "the flite filter"
-	font     bool     // drawtext finds a font
-	chromium bool
-	mpv      bool
-	gcc      bool
-	npm      bool
-	tinygo   bool     // a fit TinyGo is on the PATH or in the cache
-	llvm     []string // packages that are missing to build TinyGo
-	wasmOpt  bool     // wasm-opt, which TinyGo runs at the end and does not bring
-	packages bool     // edge-auth/node_modules is what the lock file says
+	ffmpeg     []string // what is wrong with ffmpeg, as words: "the ffprobe program", "the flite filter"
+	font       bool     // drawtext finds a font
+	chromium   bool
+	mpv        bool
+	prometheus bool // and promtool
+	gcc        bool
+	npm        bool
+	tinygo     bool     // a fit TinyGo is on the PATH or in the cache
+	llvm       []string // packages that are missing to build TinyGo
+	wasmOpt    bool     // wasm-opt, which TinyGo runs at the end and does not bring
+	packages   bool     // edge-auth/node_modules is what the lock file says
 }
 
 // action is what a step does after its packages are installed.
@@ -41,11 +42,13 @@ const (
 	nothingMore action = iota
 	buildTinyGo
 	installNode
+	unpackPrometheus
 )
 
 type step struct {
 	name    string
 	install []string // Debian packages
+	unpack  string   // one that is not installed
 	action  action
 }
 
@@ -65,6 +68,11 @@ func plan(m machine, scope Scope) ([]step, error) {
 	add(!m.chromium && scope == Tests, step{name: "install chromium, in which the tests play videos", install: []string{"chromium"}})
 	add(!m.mpv && scope == Tests, step{name: "install mpv, in which they play as well", install: []string{"mpv"}})
 	add(!m.gcc && scope == Tests, step{name: "install gcc, with which the race detector is linked", install: []string{"gcc", "libc6-dev"}})
+	add(!m.prometheus && scope == Tests, step{
+		// Installed, it would be a service, which starts at once.
+		name:   "unpack prometheus, which runs the rules and the dashboard's queries",
+		unpack: "prometheus", action: unpackPrometheus,
+	})
 	add(!m.npm, step{name: "install npm", install: []string{"npm"}})
 	add(!m.tinygo && scope >= Demo, step{
 		name:    "build TinyGo " + tinyGoVersion + " (the compiler of the Worker)",
@@ -76,6 +84,9 @@ func plan(m machine, scope Scope) ([]step, error) {
 	var wanted []string
 	for _, s := range steps {
 		wanted = append(wanted, s.install...)
+		if s.unpack != "" {
+			wanted = append(wanted, s.unpack)
+		}
 	}
 	slices.Sort(wanted)
 	wanted = slices.Compact(wanted)

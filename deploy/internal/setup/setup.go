@@ -36,7 +36,7 @@ func Run(ctx context.Context, root string, scope Scope, out io.Writer) error {
 	for _, s := range steps {
 		begin := time.Now()
 		_, _ = fmt.Fprintf(out, "set-up: %s\n", s.name)
-		if len(s.install) > 0 && !updated {
+		if (len(s.install) > 0 || s.unpack != "") && !updated {
 			if err := apt(ctx, m, "update"); err != nil {
 				return err
 			}
@@ -71,6 +71,8 @@ func (s step) do(ctx context.Context, m machine, root string) error {
 		return tinyGoFromModule(ctx)
 	case installNode:
 		return npmCI(ctx, root)
+	case unpackPrometheus:
+		return prometheusFromPackage(ctx, s.unpack)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 
 // complete is a machine where nothing is missing; a case takes something away.
 func complete(change func(*machine)) machine {
-	m := machine{apt: true, root: true, font: true, chromium: true, mpv: true, gcc: true, npm: true, tinygo: true, wasmOpt: true, packages: true}
+	m := machine{apt: true, root: true, font: true, chromium: true, mpv: true, prometheus: true, gcc: true, npm: true, tinygo: true, wasmOpt: true, packages: true}
 	if change != nil {
 		change(&m)
 	}
@@ -34,12 +34,12 @@ func TestPlan(t *testing.T) {
 				apt: true, root: true, ffmpeg: []string{"the ffmpeg program"},
 				llvm: []string{"llvm-19-dev", "clang-19", "lld-19", "libclang-19-dev", "g++"},
 			}, Tests,
-			[]string{"install ffmpeg", "install chromium", "install mpv", "install gcc", "install npm", "build TinyGo", "install binaryen", "fetch wrangler"},
+			[]string{"install ffmpeg", "install chromium", "install mpv", "install gcc", "unpack prometheus", "install npm", "build TinyGo", "install binaryen", "fetch wrangler"},
 			[]string{"ffmpeg", "chromium", "mpv", "gcc", "libc6-dev", "npm", "llvm-19-dev", "clang-19", "lld-19", "libclang-19-dev", "g++", "binaryen"},
 		},
 		{
-			"the demo needs no player but the viewer's, and no gcc",
-			complete(func(m *machine) { m.chromium, m.mpv, m.gcc = false, false, false }), Demo, nil, nil,
+			"the demo needs no player but the viewer's, no gcc and no Prometheus",
+			complete(func(m *machine) { m.chromium, m.mpv, m.gcc, m.prometheus = false, false, false, false }), Demo, nil, nil,
 		},
 		{
 			"the page needs what is npm's alone",
@@ -107,6 +107,11 @@ func TestPlanSaysWhatAPersonMustDo(t *testing.T) {
 			"neither root nor sudo",
 			complete(func(m *machine) { m.npm, m.chromium, m.root = false, false, false }),
 			"run as root: apt-get update && apt-get install --yes chromium npm",
+		},
+		{
+			"nobody who may ask which packages there are",
+			complete(func(m *machine) { m.prometheus, m.root = false, false }),
+			"run as root: apt-get update && apt-get install --yes prometheus",
 		},
 		{
 			"no apt-get",
