@@ -2,22 +2,16 @@ package image_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
-	"net/http"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"go.yaml.in/yaml/v4"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -359,88 +353,6 @@ func TestWorkersAreAddedAsLongAsTasksWait(t *testing.T) {
 			t.Errorf("with %v workers that are busy, and nothing that waits, %v are wanted", workers, got)
 		}
 	}
-}
-
-// What KEDA reads is where a server of NATS says it.
-func TestTheQueueSaysWhatWorkersAreScaledBy(t *testing.T) {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, HTTPHost: "127.0.0.1", HTTPPort: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(time.Minute) {
-		t.Fatal("the server does not start")
-	}
-	conn, err := nats.Connect(s.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lanes := []string{"WEIR_FIRST", "WEIR_TASK"}
-	for i, lane := range lanes {
-		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: lane, Subjects: []string{lane}}); err != nil {
-			t.Fatal(err)
-		}
-		for range i + 1 {
-			if _, err := js.Publish(t.Context(), lane, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	manifest := read(t, "deploy", "kubernetes", "worker.yaml")
-	for i, lane := range lanes {
-		m := regexp.MustCompile(`url: http://[^/]+(\S+)\n *valueLocation: (\S+)\.#\(name=="` + lane + `"\)\.(\S+)\n`).FindStringSubmatch(manifest)
-		if m == nil {
-			t.Fatalf("nothing is said of %s", lane)
-		}
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.MonitorAddr().String()+m[1], nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var said any
-		err = json.NewDecoder(response.Body).Decode(&said)
-		_ = response.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		streams, _ := at(said, m[2]).([]any)
-		if len(streams) != len(lanes) {
-			t.Fatalf("%s is %v in %v", m[2], streams, said)
-		}
-		for _, stream := range streams {
-			if got := at(stream, m[3]); at(stream, "name") == lane && got != float64(i+1) {
-				t.Errorf("%s: %s is %v, want %d", lane, m[3], got, i+1)
-			}
-		}
-	}
-}
-
-// at is what is at a path of names and numbers; nil if there is nothing.
-func at(v any, path string) any {
-	for name := range strings.SplitSeq(path, ".") {
-		switch in := v.(type) {
-		case map[string]any:
-			v = in[name]
-		case []any:
-			n, err := strconv.Atoi(name)
-			if err != nil || n >= len(in) {
-				return nil
-			}
-			v = in[n]
-		default:
-			return nil
-		}
-	}
-	return v
 }
 
 // kustomization is what is used of one.
