@@ -25,7 +25,7 @@ case "$*" in
 push*) [ ! -e refuse ] || { echo 'denied: try again'; exit 1; } ;;
 esac
 `
-	if err := os.WriteFile(filepath.Join(string(d), "docker"), []byte(program), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(filepath.Join(string(d), "docker"), []byte(program), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", string(d)+string(os.PathListSeparator)+os.Getenv("PATH"))
@@ -49,7 +49,7 @@ func (d docker) refuse(t *testing.T, refused bool) {
 func (d docker) asked(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(string(d), "asked")
-	text, err := os.ReadFile(file) //nolint:gosec // a file of the test
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

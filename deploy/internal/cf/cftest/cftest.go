@@ -29,7 +29,7 @@ const Account = "0123456789abcdef0123456789abcdef"
 const Token = "token-of-the-test" //nolint:gosec // it opens nothing
 
 // RegistryPassword opens the registry of its container images.
-const RegistryPassword = "password-of-the-registry" //nolint:gosec // it opens nothing
+const RegistryPassword = "password-of-the-registry"
 
 //go:embed api.json
 var shapes []byte
