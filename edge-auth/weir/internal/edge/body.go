@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"slices"
 	"time"
 )
 
@@ -58,6 +60,29 @@ func (b *body) discard() {
 	b.cancel()
 }
 
+// writer writes an answer. A client has stallTimeout to take each piece, however long all of it takes.
+type writer struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	now     func() time.Time
+}
+
+func (w *writer) WriteHeader(status int) {
+	_ = w.control.SetWriteDeadline(w.now().Add(stallTimeout))
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *writer) Write(p []byte) (n int, err error) {
+	for piece := range slices.Chunk(p, bufferSize) {
+		_ = w.control.SetWriteDeadline(w.now().Add(stallTimeout))
+		wrote, err := w.ResponseWriter.Write(piece)
+		if n += wrote; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
 func newBuffer() any { return new([bufferSize]byte) }
 
 // errClient is a client that went away, or that takes nothing any more.
@@ -70,7 +95,6 @@ func (x *exchange) stream(object *body) error {
 	for {
 		n, err := object.Read(buffer[:])
 		if n > 0 {
-			_ = x.control.SetWriteDeadline(x.Now().Add(stallTimeout))
 			if _, err := x.w.Write(buffer[:n]); err != nil {
 				return fmt.Errorf("%w: %w", errClient, err)
 			}
