@@ -28,7 +28,7 @@ export class Transcoder extends Container {
 
   // fetch answers as the transcoder does, or fails: what the base class says in its place is text, and no API's.
   async fetch(request) {
-    const response = await super.fetch(request);
+    const response = await this.containerFetch(request, port); // super.fetch lets the client name the port, in a header
     if (response.ok || !response.headers.get("Content-Type")?.startsWith("text/plain")) return response;
     throw new Error(`${response.status}: ${await response.text()}`);
   }
@@ -40,23 +40,34 @@ export class Transcoder extends Container {
       this.renewActivityTimeout();
     } catch (error) {
       console.error("the container did not start:", error);
-      await this.schedule(again, "wake");
+      await this.wakeAt(again);
     }
+  }
+
+  // wakeAt has the instance woken then, or so many seconds later, and at no other time.
+  async wakeAt(when) {
+    this.deleteSchedules("wake");
+    await this.schedule(when, "wake");
   }
 
   onStart() {
     this.deleteSchedules("wake");
+    this.silent = false;
   }
 
   // Nobody asked for anything for a while. While there is work, it goes on, and the base class comes back; or else it ends until then.
+  // One that does not answer is started anew; if it did not end when it was told to, it is ended.
   async onActivityExpired() {
-    const { busy, due_at: due } = await this.outlook();
-    if (busy) return;
-    if (due) await this.schedule(new Date(due), "wake");
-    await this.stop(); // SIGTERM: the transcoder is done in half a minute, and may take 15
+    const outlook = await this.outlook();
+    if (outlook?.busy || !this.isActivityExpired()) return; // or somebody has asked meanwhile
+    const due = outlook ? outlook.due_at : Date.now() + again * 1000;
+    if (due) await this.wakeAt(new Date(due));
+    if (!outlook && this.silent) return this.destroy();
+    this.silent = !outlook;
+    await this.stop(); // SIGTERM: the transcoder is done in half a minute
   }
 
-  // outlook is what the transcoder says that there is to do. One that does not answer is started anew.
+  // outlook is what the transcoder says that there is to do, or nothing if it does not answer.
   async outlook() {
     try {
       const response = await this.ctx.container.getTcpPort(port).fetch("http://transcoder/work", { signal: AbortSignal.timeout(askTimeout) });
@@ -65,13 +76,28 @@ export class Transcoder extends Container {
     } catch (error) {
       console.error("the container does not answer:", error);
     }
-    return { busy: false, due_at: Date.now() + again * 1000 };
+    return undefined;
   }
 
   async onStop() {
     if ((await this.listSchedules("wake")).length > 0) return; // it sleeps
-    const { objects } = await this.env.BUCKET.list({ prefix: "open/", limit: 1 });
-    if (objects.length > 0) await this.schedule(again, "wake");
+    if (await this.open()) await this.wakeAt(again);
+  }
+
+  // onError is called in onStop's place where the platform does not know how the container ended, as when its machine is lost.
+  async onError(error) {
+    console.error("the container failed:", error);
+    await this.onStop();
+  }
+
+  // open tells whether the bucket has a job that is open. If it cannot be asked, it may have.
+  async open() {
+    try {
+      return (await this.env.BUCKET.list({ prefix: "open/", limit: 1 })).objects.length > 0;
+    } catch (error) {
+      console.error("the bucket failed:", error);
+      return true;
+    }
   }
 
   // The base class sets the alarm to what was scheduled before it calls onStop, and so to nothing.

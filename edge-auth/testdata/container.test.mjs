@@ -42,20 +42,21 @@ async function platform({ env = {}, open = [], answer }) {
     setAlarm: async (at) => void (p.alarmAt = +at), getAlarm: async () => p.alarmAt, deleteAlarm: async () => void (p.alarmAt = null),
   };
   let ended;
-  p.end = () => ended?.();
+  p.end = (error) => ended?.(error);
   const container = {
     running: false,
     start({ env }) {
       p.starts.push({ at: Date.now(), env });
       container.running = p.failing-- <= 0;
       container.ended = new Promise((resolve, reject) => {
-        ended = () => ((container.running = false), resolve());
+        ended = (error) => ((container.running = false), error ? reject(error) : resolve());
         if (!container.running) reject(new Error("container exited with unexpected exit code: 2"));
       });
       container.ended.catch(() => {});
     },
     monitor: () => container.ended,
-    signal: (number) => ((p.signal = number), p.end()),
+    signal: (number) => ((p.signal = number), p.stuck || p.end()),
+    destroy: async () => p.end(),
     getTcpPort: (port) => ({
       async fetch(request, init) {
         if (!container.running) throw new Error("the container is not listening");
@@ -65,7 +66,12 @@ async function platform({ env = {}, open = [], answer }) {
       },
     }),
   };
-  const BUCKET = { list: async ({ prefix, limit }) => ({ objects: p.open.filter((key) => key.startsWith(prefix)).slice(0, limit) }) };
+  const BUCKET = {
+    async list({ prefix, limit }) {
+      if (p.away) throw new Error("internal error (10001)");
+      return { objects: p.open.filter((key) => key.startsWith(prefix)).slice(0, limit) };
+    },
+  };
   const ready = [];
   const ctx = { container, storage, id: "id", abort() {}, blockConcurrencyWhile: (f) => { const r = f(); ready.push(r); return r; } };
   p.object = new Transcoder(ctx, { BUCKET, ...env });
@@ -156,6 +162,71 @@ for (const open of [["open/intro"], ["videos/intro/manifest.json"]]) {
   await p.pass(10 * minute);
   assert.ok(p.running());
   assert.ok(p.starts.length > 3);
+}
+
+// Nor does it stay away if it ended in a way that the platform does not know, or while the bucket could not be asked.
+for (const fault of [(p) => p.end(new Error("Network connection lost.")), (p) => ((p.away = true), p.end())]) {
+  const p = await platform({ open: ["open/intro"], answer: () => json({ busy: true }) });
+  await answered(p);
+  await p.pass(minute);
+  fault(p);
+  await p.pass(3 * minute);
+  assert.equal(p.starts.length, 2);
+  assert.ok(p.running());
+}
+
+// One that neither answers nor ends when it is told to is ended.
+{
+  let ill = true;
+  const p = await platform({ open: ["open/intro"], answer: () => { if (ill) throw new Error("Network connection lost"); return json({ busy: true }); } });
+  p.stuck = true;
+  await answered(p);
+  await p.pass(6 * minute);
+  assert.equal(p.signal, 15);
+  assert.equal(p.starts.length, 1);
+  await p.pass(8 * minute);
+  assert.equal(p.starts.length, 2);
+  ill = false;
+  await p.pass(60 * minute);
+  assert.equal(p.starts.length, 2);
+}
+
+// Whoever asks while it is about to sleep finds it awake, and what is to be done is done.
+{
+  const p = await platform({
+    open: ["open/intro"],
+    async answer() {
+      await answered(p);
+      return json({ busy: false, due_at: new Date(Date.now() + 180 * minute).toISOString() });
+    },
+  });
+  await answered(p);
+  await p.pass(6 * minute);
+  assert.ok(p.running());
+}
+
+// However often it is woken in vain, it is tried again once a minute.
+{
+  const p = await platform({ open: ["open/intro"], answer: () => json({ busy: true }) });
+  p.failing = Infinity;
+  for (let i = 0; i < 10; i++) {
+    p.object.wake();
+    await p.pass(5_000);
+  }
+  const before = p.starts.length;
+  await p.pass(10 * minute);
+  assert.ok(p.starts.length - before <= 10, `${p.starts.length - before} starts`);
+  p.failing = 0;
+  await p.pass(2 * minute);
+  assert.ok(p.running());
+}
+
+// Which port is asked is not the client's to say.
+{
+  const p = await platform({ answer: () => json({}) });
+  const asked = new Request("http://transcoder/videos/intro", { headers: { "cf-container-target-port": "9" } });
+  await (await p.object.fetch(asked)).text();
+  assert.ok(p.asked.every((ask) => ask.startsWith("8080 ")), `${p.asked}`);
 }
 
 // That the container cannot be had is no answer of the transcoder's.
