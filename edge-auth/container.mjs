@@ -26,8 +26,13 @@ export class Transcoder extends Container {
   sleepAfter = "5m"; // a job is known to /work a minute after it was accepted
   envVars = Object.fromEntries(settings.filter((name) => this.env[name]).map((name) => [name, String(this.env[name])]));
 
-  // fetch answers as the transcoder does, or fails: what the base class says in its place is text, and no API's.
+  // fetch answers as the transcoder does, or fails: what the base class says in its place is text, and no API's. Who has not the key neither
+  // starts the instance nor keeps it awake.
   async fetch(request) {
+    if (!(await hasKey(request, this.env))) {
+      if (!this.ctx.container.running) return unauthorized();
+      return this.ctx.container.getTcpPort(port).fetch(request.url.replace("https:", "http:"), request);
+    }
     const response = await this.containerFetch(request, port); // super.fetch lets the client name the port, in a header
     if (response.ok || !response.headers.get("Content-Type")?.startsWith("text/plain")) return response;
     throw new Error(`${response.status}: ${await response.text()}`);
@@ -112,13 +117,28 @@ export class Transcoder extends Container {
 export function transcoders(env) {
   const [one, ...others] = shuffled(instances(env)).map((name) => env.CONTAINERS.getByName(name));
   return {
-    fetch(...asked) {
+    async fetch(...asked) {
       const request = new Request(...asked);
-      if (request.method === "POST") waitUntil(Promise.allSettled(others.map((other) => other.wake())));
+      if (request.method === "POST" && (await hasKey(request, env))) waitUntil(Promise.allSettled(others.map((other) => other.wake())));
       return one.fetch(request);
     },
   };
 }
+
+// hasKey tells whether a request has the transcoder's key. The transcoder looks itself; this is so that it is not woken in vain. Digests are
+// compared, so that time tells nothing of the key.
+async function hasKey(request, { API_KEY }) {
+  const [, key] = /^bearer (.*)$/i.exec(request.headers.get("Authorization") ?? "") ?? [];
+  return !API_KEY || (key !== undefined && (await digest(key)) === (await digest(API_KEY)));
+}
+
+const digest = async (text) => String(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))));
+
+// unauthorized is the transcoder's answer to who has not the key.
+const unauthorized = () => Response.json(
+  { error: { code: "unauthorized", message: 'Send the header "Authorization: Bearer KEY" with the transcoder\'s API_KEY.' } },
+  { status: 401, headers: { "WWW-Authenticate": 'Bearer realm="weir"', "Cache-Control": "no-store" } },
+);
 
 // instances are their names. They share the work over NATS; without, each would do all of it.
 function instances({ TRANSCODERS = "1", NATS_URL }) {

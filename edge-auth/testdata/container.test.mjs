@@ -92,7 +92,7 @@ async function platform({ env = {}, open = [], answer }) {
   return p;
 }
 
-const request = () => new Request("http://transcoder/videos/intro");
+const request = (headers) => new Request("http://transcoder/videos/intro", { headers });
 // An answer counts as activity until it was read.
 const answered = async (p) => (await p.object.fetch(request())).text();
 
@@ -102,7 +102,7 @@ const answered = async (p) => (await p.object.fetch(request())).text();
   const p = await platform({
     env: { API_KEY: "key", TOKEN_KEYS: "the Worker's", TASKS: 3, CODECS: "" }, open: ["open/intro"], answer: () => json({ busy: true }),
   });
-  assert.deepEqual(await (await p.object.fetch(request())).json(), {});
+  assert.deepEqual(await (await p.object.fetch(request({ Authorization: "Bearer key" }))).json(), {});
   assert.deepEqual(p.starts[0].env, { API_KEY: "key", TASKS: "3" });
   await p.pass(60 * minute);
   assert.ok(p.running());
@@ -224,9 +224,26 @@ for (const fault of [(p) => p.end(new Error("Network connection lost.")), (p) =>
 // Which port is asked is not the client's to say.
 {
   const p = await platform({ answer: () => json({}) });
-  const asked = new Request("http://transcoder/videos/intro", { headers: { "cf-container-target-port": "9" } });
-  await (await p.object.fetch(asked)).text();
+  await (await p.object.fetch(request({ "cf-container-target-port": "9" }))).text();
   assert.ok(p.asked.every((ask) => ask.startsWith("8080 ")), `${p.asked}`);
+}
+
+// Strangers neither wake it nor keep it awake; they have the transcoder's own answer while it is.
+{
+  const p = await platform({ env: { API_KEY: "key" }, answer: () => json({ busy: false }) });
+  for (const headers of [{}, { Authorization: "Bearer keys" }, { Authorization: "key" }]) {
+    const refused = await p.object.fetch(request(headers));
+    assert.equal(refused.status, 401);
+    assert.equal((await refused.json()).error.code, "unauthorized");
+  }
+  assert.equal(p.starts.length, 0);
+  await (await p.object.fetch(request({ Authorization: "bearer key" }))).text();
+  assert.equal(p.starts.length, 1);
+  for (let i = 0; i < 4; i++) {
+    await p.pass(2 * minute);
+    if (p.running()) assert.equal((await p.object.fetch(request())).status, 200);
+  }
+  assert.ok(!p.running());
 }
 
 // That the container cannot be had is no answer of the transcoder's.
@@ -253,7 +270,9 @@ for (const fault of [(p) => p.end(new Error("Network connection lost.")), (p) =>
   for (let i = 0; i < 100; i++) names.add((await ask(many, request())).split(" ")[0]);
   assert.deepEqual([...names].sort(), ["transcoder-0", "transcoder-1", "transcoder-2"]);
   assert.deepEqual(woken, []);
-  const [asked] = (await ask(many, request().url, { method: "POST" })).split(" ");
+  await ask({ ...many, API_KEY: "key" }, request().url, { method: "POST", headers: { Authorization: "Bearer other" } });
+  assert.deepEqual(woken, []);
+  const [asked] = (await ask({ ...many, API_KEY: "key" }, request().url, { method: "POST", headers: { Authorization: "Bearer key" } })).split(" ");
   await Promise.all(globalThis.waited);
   assert.deepEqual([asked, ...woken].sort(), [...names].sort());
   for (const wrong of ["0", "x", "1.5", "101"]) await assert.rejects(() => ask({ ...many, TRANSCODERS: wrong }, request()), /TRANSCODERS/);
