@@ -221,6 +221,31 @@ for (const fault of [(p) => p.end(new Error("Network connection lost.")), (p) =>
   assert.ok(p.running());
 }
 
+// One that cannot start is left alone once nothing is open.
+{
+  const p = await platform({ open: ["open/intro"], answer: () => json({ busy: true }) });
+  p.failing = Infinity;
+  p.object.wake();
+  await p.pass(5 * minute);
+  p.open = [];
+  await p.pass(2 * minute);
+  const before = p.starts.length;
+  await p.pass(10 * minute);
+  assert.equal(p.starts.length, before);
+  assert.equal(p.alarmAt, null);
+}
+
+// Where the transcoder has moved to another place, it ends, and what is open there is not its business.
+{
+  const p = await platform({ open: ["open/intro"], answer: () => json({ busy: true }) });
+  await answered(p);
+  p.object.env.TRANSCODER_URL = "https://transcoder.example.com";
+  await p.pass(24 * 60 * minute);
+  assert.ok(!p.running());
+  assert.equal(p.starts.length, 1);
+  assert.equal(p.alarmAt, null);
+}
+
 // Which port is asked is not the client's to say.
 {
   const p = await platform({ answer: () => json({}) });
