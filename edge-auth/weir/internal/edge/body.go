@@ -17,8 +17,10 @@ const (
 	stallTimeout = 30 * time.Second
 	// bufferSize is what is read from the bucket and written to a client at once.
 	bufferSize = 64 << 10
-	// smallRest is what is read of a body that nobody wants, to keep its connection: most playlists.
-	smallRest = 64 << 10
+	// smallRest is what is read of a body that nobody wants, to keep its connection: most playlists. The client waits meanwhile, so
+	// restTimeout bounds it.
+	smallRest   = 64 << 10
+	restTimeout = 100 * time.Millisecond
 )
 
 // body is an object's as it comes from the bucket. nil is none.
@@ -55,6 +57,7 @@ func (b *body) discard() {
 	if b == nil {
 		return
 	}
+	defer time.AfterFunc(restTimeout, b.cancel).Stop()
 	_, _ = io.CopyN(io.Discard, b, smallRest)
 	b.reader.Close()
 	b.cancel()

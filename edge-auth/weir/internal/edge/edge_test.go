@@ -594,6 +594,28 @@ func (r *rim) dial(t *testing.T, text string) (net.Conn, *bufio.Reader) {
 	return conn, bufio.NewReader(conn)
 }
 
+// An answer without a body does not wait for that of the object.
+func TestANotModifiedDoesNotWait(t *testing.T) {
+	r := start(t, nil, "")
+	r.store.fail(func(w http.ResponseWriter, req *http.Request) bool {
+		if !strings.HasSuffix(req.URL.Path, ".m4s") {
+			return false
+		}
+		w.Header().Set("ETag", `"e"`)
+		w.Header().Set("Content-Range", "bytes 0-4/5")
+		w.Header().Set("Content-Length", "5")
+		w.WriteHeader(206)
+		_ = http.NewResponseController(w).Flush()
+		<-req.Context().Done()
+		return true
+	})
+	began := time.Now()
+	resp, _, err := r.get(t, segment, `If-None-Match: "e"`)
+	if took := time.Since(began); err != nil || resp.StatusCode != 304 || took > 5*time.Second {
+		t.Errorf("%d after %v: %v", resp.StatusCode, took, err)
+	}
+}
+
 // Nobody holds a connection with a body that does not come, or an answer that is not taken.
 func TestAClientThatStandsStill(t *testing.T) {
 	t.Parallel()
