@@ -22,7 +22,7 @@ func TestWhatWranglerGets(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file, []byte(content), 0o700); err != nil { //nolint:gosec // one is a program
+		if err := os.WriteFile(file, []byte(content), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
