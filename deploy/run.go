@@ -37,7 +37,7 @@ const usage = `usage: deploy COMMAND
                          --offline      ask nobody: tell all that is wanted
   apply [FLAGS]          bring the account to that, the Worker included; what is there already stays as it is. Its keys are made, and kept in
                          .weir/ENVIRONMENT.env, which is the environment of a transcoder too
-  rotate-keys [FLAGS]    change the key that signs tokens, while people watch: once to begin, and once more a day later
+  rotate-keys [FLAGS]    change the key that signs tokens, while people watch: once to begin, and once more two days later
   destroy [FLAGS]        take the deployment down, once its name was typed
                          --data         and delete the bucket, with every video
                          all four:

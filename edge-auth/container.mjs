@@ -26,37 +26,54 @@ export class Transcoder extends Container {
   sleepAfter = "5m"; // a job is known to /work a minute after it was accepted
   envVars = Object.fromEntries(settings.filter((name) => this.env[name]).map((name) => [name, String(this.env[name])]));
 
-  // fetch answers as the transcoder does, or fails: what the base class says in its place is text, and no API's.
+  // fetch answers as the transcoder does, or fails: what the base class says in its place is text, and no API's. Who has not the key neither
+  // starts the instance nor keeps it awake.
   async fetch(request) {
-    const response = await super.fetch(request);
+    if (!(await hasKey(request, this.env))) {
+      if (!this.ctx.container.running) return unauthorized();
+      return this.ctx.container.getTcpPort(port).fetch(request.url.replace("https:", "http:"), request);
+    }
+    const response = await this.containerFetch(request, port); // super.fetch lets the client name the port, in a header
     if (response.ok || !response.headers.get("Content-Type")?.startsWith("text/plain")) return response;
     throw new Error(`${response.status}: ${await response.text()}`);
   }
 
-  // wake starts the instance, or keeps it awake.
+  // wake starts the instance, or keeps it awake. One that does not start is tried again while there is work.
   async wake() {
     try {
       if (!this.ctx.container.running) await this.startAndWaitForPorts();
       this.renewActivityTimeout();
     } catch (error) {
       console.error("the container did not start:", error);
-      await this.schedule(again, "wake");
+      if (await this.open()) await this.wakeAt(again);
     }
+  }
+
+  // wakeAt has the instance woken then, or so many seconds later, and at no other time.
+  async wakeAt(when) {
+    this.deleteSchedules("wake");
+    await this.schedule(when, "wake");
   }
 
   onStart() {
     this.deleteSchedules("wake");
+    this.silent = false;
   }
 
   // Nobody asked for anything for a while. While there is work, it goes on, and the base class comes back; or else it ends until then.
+  // One that does not answer is started anew; if it did not end when it was told to, it is ended.
   async onActivityExpired() {
-    const { busy, due_at: due } = await this.outlook();
-    if (busy) return;
-    if (due) await this.schedule(new Date(due), "wake");
-    await this.stop(); // SIGTERM: the transcoder is done in half a minute, and may take 15
+    if (elsewhere(this.env)) return this.stop();
+    const outlook = await this.outlook();
+    if (outlook?.busy || !this.isActivityExpired()) return; // or somebody has asked meanwhile
+    const due = outlook ? outlook.due_at : Date.now() + again * 1000;
+    if (due) await this.wakeAt(new Date(due));
+    if (!outlook && this.silent) return this.destroy();
+    this.silent = !outlook;
+    await this.stop(); // SIGTERM: the transcoder is done in half a minute
   }
 
-  // outlook is what the transcoder says that there is to do. One that does not answer is started anew.
+  // outlook is what the transcoder says that there is to do, or nothing if it does not answer.
   async outlook() {
     try {
       const response = await this.ctx.container.getTcpPort(port).fetch("http://transcoder/work", { signal: AbortSignal.timeout(askTimeout) });
@@ -65,13 +82,29 @@ export class Transcoder extends Container {
     } catch (error) {
       console.error("the container does not answer:", error);
     }
-    return { busy: false, due_at: Date.now() + again * 1000 };
+    return undefined;
   }
 
   async onStop() {
     if ((await this.listSchedules("wake")).length > 0) return; // it sleeps
-    const { objects } = await this.env.BUCKET.list({ prefix: "open/", limit: 1 });
-    if (objects.length > 0) await this.schedule(again, "wake");
+    if (await this.open()) await this.wakeAt(again);
+  }
+
+  // onError is called in onStop's place where the platform does not know how the container ended, as when its machine is lost.
+  async onError(error) {
+    console.error("the container failed:", error);
+    await this.onStop();
+  }
+
+  // open tells whether the bucket has a job that is open, and is not another transcoder's. If it cannot be asked, it may have.
+  async open() {
+    if (elsewhere(this.env)) return false;
+    try {
+      return (await this.env.BUCKET.list({ prefix: "open/", limit: 1 })).objects.length > 0;
+    } catch (error) {
+      console.error("the bucket failed:", error);
+      return true;
+    }
   }
 
   // The base class sets the alarm to what was scheduled before it calls onStop, and so to nothing.
@@ -82,17 +115,35 @@ export class Transcoder extends Container {
   }
 }
 
+// elsewhere tells whether the transcoder is not in containers, or not any more.
+const elsewhere = (env) => Boolean(env.TRANSCODER || env.TRANSCODER_URL);
+
 // transcoders fetches from one of the instances: any knows all videos. Work is for all of them, so a request for it wakes them.
 export function transcoders(env) {
   const [one, ...others] = shuffled(instances(env)).map((name) => env.CONTAINERS.getByName(name));
   return {
-    fetch(...asked) {
+    async fetch(...asked) {
       const request = new Request(...asked);
-      if (request.method === "POST") waitUntil(Promise.allSettled(others.map((other) => other.wake())));
+      if (request.method === "POST" && (await hasKey(request, env))) waitUntil(Promise.allSettled(others.map((other) => other.wake())));
       return one.fetch(request);
     },
   };
 }
+
+// hasKey tells whether a request has the transcoder's key. The transcoder looks itself; this is so that it is not woken in vain. Digests are
+// compared, so that time tells nothing of the key.
+async function hasKey(request, { API_KEY }) {
+  const [, key] = /^bearer (.*)$/i.exec(request.headers.get("Authorization") ?? "") ?? [];
+  return !API_KEY || (key !== undefined && (await digest(key)) === (await digest(API_KEY)));
+}
+
+const digest = async (text) => String(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))));
+
+// unauthorized is the transcoder's answer to who has not the key.
+const unauthorized = () => Response.json(
+  { error: { code: "unauthorized", message: 'Send the header "Authorization: Bearer KEY" with the transcoder\'s API_KEY.' } },
+  { status: 401, headers: { "WWW-Authenticate": 'Bearer realm="weir"', "Cache-Control": "no-store" } },
+);
 
 // instances are their names. They share the work over NATS; without, each would do all of it.
 function instances({ TRANSCODERS = "1", NATS_URL }) {

@@ -42,20 +42,21 @@ async function platform({ env = {}, open = [], answer }) {
     setAlarm: async (at) => void (p.alarmAt = +at), getAlarm: async () => p.alarmAt, deleteAlarm: async () => void (p.alarmAt = null),
   };
   let ended;
-  p.end = () => ended?.();
+  p.end = (error) => ended?.(error);
   const container = {
     running: false,
     start({ env }) {
       p.starts.push({ at: Date.now(), env });
       container.running = p.failing-- <= 0;
       container.ended = new Promise((resolve, reject) => {
-        ended = () => ((container.running = false), resolve());
+        ended = (error) => ((container.running = false), error ? reject(error) : resolve());
         if (!container.running) reject(new Error("container exited with unexpected exit code: 2"));
       });
       container.ended.catch(() => {});
     },
     monitor: () => container.ended,
-    signal: (number) => ((p.signal = number), p.end()),
+    signal: (number) => ((p.signal = number), p.stuck || p.end()),
+    destroy: async () => p.end(),
     getTcpPort: (port) => ({
       async fetch(request, init) {
         if (!container.running) throw new Error("the container is not listening");
@@ -65,7 +66,12 @@ async function platform({ env = {}, open = [], answer }) {
       },
     }),
   };
-  const BUCKET = { list: async ({ prefix, limit }) => ({ objects: p.open.filter((key) => key.startsWith(prefix)).slice(0, limit) }) };
+  const BUCKET = {
+    async list({ prefix, limit }) {
+      if (p.away) throw new Error("internal error (10001)");
+      return { objects: p.open.filter((key) => key.startsWith(prefix)).slice(0, limit) };
+    },
+  };
   const ready = [];
   const ctx = { container, storage, id: "id", abort() {}, blockConcurrencyWhile: (f) => { const r = f(); ready.push(r); return r; } };
   p.object = new Transcoder(ctx, { BUCKET, ...env });
@@ -86,7 +92,7 @@ async function platform({ env = {}, open = [], answer }) {
   return p;
 }
 
-const request = () => new Request("http://transcoder/videos/intro");
+const request = (headers) => new Request("http://transcoder/videos/intro", { headers });
 // An answer counts as activity until it was read.
 const answered = async (p) => (await p.object.fetch(request())).text();
 
@@ -96,7 +102,7 @@ const answered = async (p) => (await p.object.fetch(request())).text();
   const p = await platform({
     env: { API_KEY: "key", TOKEN_KEYS: "the Worker's", TASKS: 3, CODECS: "" }, open: ["open/intro"], answer: () => json({ busy: true }),
   });
-  assert.deepEqual(await (await p.object.fetch(request())).json(), {});
+  assert.deepEqual(await (await p.object.fetch(request({ Authorization: "Bearer key" }))).json(), {});
   assert.deepEqual(p.starts[0].env, { API_KEY: "key", TASKS: "3" });
   await p.pass(60 * minute);
   assert.ok(p.running());
@@ -158,6 +164,113 @@ for (const open of [["open/intro"], ["videos/intro/manifest.json"]]) {
   assert.ok(p.starts.length > 3);
 }
 
+// Nor does it stay away if it ended in a way that the platform does not know, or while the bucket could not be asked.
+for (const fault of [(p) => p.end(new Error("Network connection lost.")), (p) => ((p.away = true), p.end())]) {
+  const p = await platform({ open: ["open/intro"], answer: () => json({ busy: true }) });
+  await answered(p);
+  await p.pass(minute);
+  fault(p);
+  await p.pass(3 * minute);
+  assert.equal(p.starts.length, 2);
+  assert.ok(p.running());
+}
+
+// One that neither answers nor ends when it is told to is ended.
+{
+  let ill = true;
+  const p = await platform({ open: ["open/intro"], answer: () => { if (ill) throw new Error("Network connection lost"); return json({ busy: true }); } });
+  p.stuck = true;
+  await answered(p);
+  await p.pass(6 * minute);
+  assert.equal(p.signal, 15);
+  assert.equal(p.starts.length, 1);
+  await p.pass(8 * minute);
+  assert.equal(p.starts.length, 2);
+  ill = false;
+  await p.pass(60 * minute);
+  assert.equal(p.starts.length, 2);
+}
+
+// Whoever asks while it is about to sleep finds it awake, and what is to be done is done.
+{
+  const p = await platform({
+    open: ["open/intro"],
+    async answer() {
+      await answered(p);
+      return json({ busy: false, due_at: new Date(Date.now() + 180 * minute).toISOString() });
+    },
+  });
+  await answered(p);
+  await p.pass(6 * minute);
+  assert.ok(p.running());
+}
+
+// However often it is woken in vain, it is tried again once a minute.
+{
+  const p = await platform({ open: ["open/intro"], answer: () => json({ busy: true }) });
+  p.failing = Infinity;
+  for (let i = 0; i < 10; i++) {
+    p.object.wake();
+    await p.pass(5_000);
+  }
+  const before = p.starts.length;
+  await p.pass(10 * minute);
+  assert.ok(p.starts.length - before <= 10, `${p.starts.length - before} starts`);
+  p.failing = 0;
+  await p.pass(2 * minute);
+  assert.ok(p.running());
+}
+
+// One that cannot start is left alone once nothing is open.
+{
+  const p = await platform({ open: ["open/intro"], answer: () => json({ busy: true }) });
+  p.failing = Infinity;
+  p.object.wake();
+  await p.pass(5 * minute);
+  p.open = [];
+  await p.pass(2 * minute);
+  const before = p.starts.length;
+  await p.pass(10 * minute);
+  assert.equal(p.starts.length, before);
+  assert.equal(p.alarmAt, null);
+}
+
+// Where the transcoder has moved to another place, it ends, and what is open there is not its business.
+{
+  const p = await platform({ open: ["open/intro"], answer: () => json({ busy: true }) });
+  await answered(p);
+  p.object.env.TRANSCODER_URL = "https://transcoder.example.com";
+  await p.pass(24 * 60 * minute);
+  assert.ok(!p.running());
+  assert.equal(p.starts.length, 1);
+  assert.equal(p.alarmAt, null);
+}
+
+// Which port is asked is not the client's to say.
+{
+  const p = await platform({ answer: () => json({}) });
+  await (await p.object.fetch(request({ "cf-container-target-port": "9" }))).text();
+  assert.ok(p.asked.every((ask) => ask.startsWith("8080 ")), `${p.asked}`);
+}
+
+// Strangers neither wake it nor keep it awake; they have the transcoder's own answer while it is.
+{
+  const p = await platform({ env: { API_KEY: "key" }, answer: () => json({ busy: false }) });
+  for (const headers of [{}, { Authorization: "Bearer keys" }, { Authorization: "key" }]) {
+    const refused = await p.object.fetch(request(headers));
+    assert.equal(refused.status, 401);
+    assert.equal((await refused.json()).error.code, "unauthorized");
+  }
+  assert.equal(p.starts.length, 0);
+  await (await p.object.fetch(request({ Authorization: "bearer key" }))).text();
+  assert.equal(p.starts.length, 1);
+  for (let i = 0; i < 4; i++) {
+    await p.pass(2 * minute);
+    if (p.running()) assert.equal((await p.object.fetch(request())).status, 200);
+  }
+  assert.ok(!p.running());
+}
+
 // That the container cannot be had is no answer of the transcoder's.
 {
   const p = await platform({ answer: () => json({}) });
@@ -182,7 +295,9 @@ for (const open of [["open/intro"], ["videos/intro/manifest.json"]]) {
   for (let i = 0; i < 100; i++) names.add((await ask(many, request())).split(" ")[0]);
   assert.deepEqual([...names].sort(), ["transcoder-0", "transcoder-1", "transcoder-2"]);
   assert.deepEqual(woken, []);
-  const [asked] = (await ask(many, request().url, { method: "POST" })).split(" ");
+  await ask({ ...many, API_KEY: "key" }, request().url, { method: "POST", headers: { Authorization: "Bearer other" } });
+  assert.deepEqual(woken, []);
+  const [asked] = (await ask({ ...many, API_KEY: "key" }, request().url, { method: "POST", headers: { Authorization: "Bearer key" } })).split(" ");
   await Promise.all(globalThis.waited);
   assert.deepEqual([asked, ...woken].sort(), [...names].sort());
   for (const wrong of ["0", "x", "1.5", "101"]) await assert.rejects(() => ask({ ...many, TRANSCODERS: wrong }, request()), /TRANSCODERS/);

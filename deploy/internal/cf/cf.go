@@ -275,7 +275,12 @@ func finalConflict(req *http.Request, next option.MiddlewareNext) (*http.Respons
 }
 
 // missing tells that what was asked for is not there.
-func missing(err error) bool {
+func missing(err error) bool { return answered(err, http.StatusNotFound) }
+
+// forbidden tells that the API token is not for what was asked for.
+func forbidden(err error) bool { return answered(err, http.StatusForbidden) }
+
+func answered(err error, status int) bool {
 	var e *cloudflare.Error
-	return errors.As(err, &e) && e.StatusCode == http.StatusNotFound
+	return errors.As(err, &e) && e.StatusCode == status
 }

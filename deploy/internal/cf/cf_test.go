@@ -385,6 +385,25 @@ func TestAWorkerThatWasDeployedInPartIsDeployedAgain(t *testing.T) {
 	done(t, c, site)
 }
 
+// Nor does it count that the same Worker was there before, to the end.
+func TestAWorkerThatComesBackInPartIsDeployedAgain(t *testing.T) {
+	c := newAccount(t)
+	mustApply(t, c, site)
+	c.broken = errors.New("the queue has no consumer")
+	for _, tag := range []string{"b", "a"} {
+		c.tag = tag
+		if err := apply(t, c, site); err == nil || !strings.Contains(err.Error(), "no consumer") {
+			t.Errorf("of %s, it said %v", tag, err)
+		}
+	}
+	c.broken = nil
+	c.Changes()
+	mustApply(t, c, site)
+	if got := c.Changes(); !slices.Contains(got, "deploy weir") {
+		t.Errorf("the next run changed %v", got)
+	}
+}
+
 func TestAnImageIsPushedOnce(t *testing.T) {
 	c, pushes := newAccount(t), 0
 	s := site
@@ -426,8 +445,26 @@ func TestADomainIsNotTakenFromOthers(t *testing.T) {
 	if err := c.deployment(site).Destroy(t.Context(), func(cf.Step) {}); err != nil || c.Hosts()["video.example.com"] != "shop" {
 		t.Errorf("taken down, the domain leads to %v: %v", c.Hosts(), err)
 	}
+	// Nor is a domain given up before there is another one.
+	c = newAccount(t)
+	mustApply(t, c, site)
 	moved := site
+	moved.Domain = "zoo.example.com"
+	c.Lead(moved.Domain, "shop")
+	if err := apply(t, c, moved); !errors.Is(err, cf.ErrRefused) || c.Hosts()["video.example.com"] != "weir" {
+		t.Errorf("the domains lead to %v: %v", c.Hosts(), err)
+	}
+	c.Lead(moved.Domain, "")
 	moved.Domain = "films.example.com"
+	c.Fault = func(method, path string) (int, bool) {
+		if method == http.MethodPut && strings.HasSuffix(path, "/workers/domains") {
+			return http.StatusBadRequest, false
+		}
+		return 0, false
+	}
+	if err := apply(t, c, moved); err == nil || c.Hosts()["video.example.com"] != "weir" {
+		t.Errorf("the domains lead to %v: %v", c.Hosts(), err)
+	}
 	c = newAccount(t)
 	mustApply(t, c, site)
 	c.Lead("other.example.com", "shop")
@@ -490,6 +527,26 @@ func TestDestroyedIsGone(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// A deployment without containers takes no permission for them, to take it down either.
+func TestWithoutContainersNoPermissionForThemIsNeeded(t *testing.T) {
+	c := newAccount(t)
+	mustApply(t, c, site)
+	c.Fault = func(_, path string) (int, bool) {
+		if strings.Contains(path, "/containers/") {
+			return http.StatusForbidden, false
+		}
+		return 0, false
+	}
+	if err := c.deployment(site).Destroy(t.Context(), func(cf.Step) {}); err != nil {
+		t.Error(err)
+	}
+	s := site
+	s.Image = "registry.cloudflare.com/weir:1"
+	if _, err := c.deployment(s).Standing(t.Context()); err == nil || !strings.Contains(err.Error(), "Workers Containers Write") {
+		t.Errorf("with containers, it said %v", err)
 	}
 }
 

@@ -118,6 +118,10 @@ func (w *worker) released() part {
 			if err != nil {
 				return err
 			}
+			// The same Worker may have been deployed to the end before, and gone since.
+			if err := w.site.Settings.Set(settings.Value{Name: deployed}); err != nil {
+				return err
+			}
 			if err := w.site.Release.Deploy(ctx, tag); err != nil {
 				return err
 			}
@@ -167,7 +171,8 @@ func (w *worker) containers() part {
 				Result []struct{ ID, Name string }
 			}
 			if err := w.api.Get(ctx, path, nil, &all); err != nil {
-				if missing(err) {
+				// Where there never was a container, nobody needs to be let to them.
+				if missing(err) || w.site.Image == "" && forbidden(err) {
 					return nil, nil
 				}
 				return nil, err
@@ -225,26 +230,29 @@ func (w *worker) domain() part {
 			return lines, pages.Err()
 		},
 		bring: func(ctx context.Context) error {
-			led := false
+			led := w.site.Domain == ""
 			for _, d := range w.there {
-				switch {
-				case d.Service != w.site.Worker:
+				if d.Service != w.site.Worker {
 					return fmt.Errorf("%w: %s: choose another --domain, or take it from that Worker first", ErrRefused, w.leads(d.Hostname, d.Service))
-				case d.Hostname == w.site.Domain:
-					led = true
-				default:
+				}
+				led = led || d.Hostname == w.site.Domain
+			}
+			if !led {
+				if _, err := w.domains.Update(ctx, workers.DomainUpdateParams{
+					AccountID: cloudflare.F(w.site.Account), Hostname: cloudflare.F(w.site.Domain), Service: cloudflare.F(w.site.Worker),
+				}); err != nil {
+					return err
+				}
+			}
+			// People watch there until they can watch here.
+			for _, d := range w.there {
+				if d.Hostname != w.site.Domain {
 					if err := w.leave(ctx, d); err != nil {
 						return err
 					}
 				}
 			}
-			if led || w.site.Domain == "" {
-				return nil
-			}
-			_, err := w.domains.Update(ctx, workers.DomainUpdateParams{
-				AccountID: cloudflare.F(w.site.Account), Hostname: cloudflare.F(w.site.Domain), Service: cloudflare.F(w.site.Worker),
-			})
-			return err
+			return nil
 		},
 		remove: func(ctx context.Context) error {
 			for _, d := range w.there {

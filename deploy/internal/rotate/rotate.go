@@ -1,7 +1,7 @@
 // Package rotate changes the key that signs tokens, while people watch.
 //
 // The Worker learns of the new key before anybody signs with it, and forgets the old one when no token of it lives any more. So a
-// rotation takes two runs: one that ends with the new key in use, and one, a day later, that retires the old one. A run that broke off
+// rotation takes two runs: one that ends with the new key in use, and one, two days later, that retires the old one. A run that broke off
 // is taken up by the next.
 package rotate
 
@@ -22,15 +22,15 @@ import (
 )
 
 const (
-	// tokenLife is the longest that a token lives: the highest TOKEN_TTL that a transcoder takes.
-	tokenLife = 24 * time.Hour
+	// tokenLife is the longest that a token lives: as long as the longest video that a transcoder takes, and a quarter of an hour.
+	tokenLife = 48*time.Hour + 15*time.Minute
 	// learned is how often in a row the Worker must take the new key, and learnTimeout how long that may take: Cloudflare tells its
 	// places within seconds.
 	learned      = 5
 	learnPause   = time.Second
 	learnTimeout = 3 * time.Minute
 	callTimeout  = 30 * time.Second
-	// asked is how many videos are asked for a token, to see who signs it: several transcoders may answer.
+	// asked is of how many videos a token is asked for, to see who signs it: several transcoders may answer.
 	asked = 10
 )
 
@@ -86,6 +86,10 @@ func Run(ctx context.Context, r Rotation, out io.Writer) error {
 
 // retire forgets old keys, if nobody needs them.
 func (r Rotation) retire(ctx context.Context, k settings.Keys, say func(string, ...any)) error {
+	// The run before may have ended before the Worker had the key that signs, which its container takes from there.
+	if err := r.Deploy(ctx); err != nil {
+		return err
+	}
 	if k.Since.IsZero() {
 		return fmt.Errorf("%w: %s does not say since when %s signs: add TOKEN_KEY_SINCE=%s, and run this again in %v", ErrNotYet, r.Settings.Name(), k.Signs,
 			r.Now().UTC().Format(time.RFC3339), tokenLife)
@@ -99,6 +103,10 @@ func (r Rotation) retire(ctx context.Context, k settings.Keys, say func(string, 
 	}
 	for _, id := range ids {
 		if id != k.Signs {
+			// Tokens that it signs now live as long as any.
+			if err := r.Settings.Set(settings.Value{Name: "TOKEN_KEY_SINCE", Text: r.Now().UTC().Format(time.RFC3339)}); err != nil {
+				return err
+			}
 			return fmt.Errorf("%w: a transcoder signs with %s still: start it again with TOKEN_KEY of %s, and run this again %v later", ErrNotYet, id,
 				r.Settings.Name(), tokenLife)
 		}
@@ -107,7 +115,7 @@ func (r Rotation) retire(ctx context.Context, k settings.Keys, say func(string, 
 		return err
 	}
 	if err := r.Deploy(ctx); err != nil {
-		return err
+		return fmt.Errorf("%w\nthe settings have %s alone: `deploy apply` brings the Worker there", err, k.Signs)
 	}
 	say("%s is retired; %s is the only key", strings.Join(old(k), ", "), k.Signs)
 	return nil
@@ -156,7 +164,10 @@ func (r Rotation) signers(ctx context.Context) (ids []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, video := range videos[:min(len(videos), asked)] {
+	for _, video := range videos {
+		if len(ids) == asked {
+			break
+		}
 		status, body, err := r.call(ctx, "/videos/"+video+"/playback", r.Settings.Get("API_KEY"))
 		if err != nil {
 			return nil, fmt.Errorf("ask the transcoder which key signs: %w", err)

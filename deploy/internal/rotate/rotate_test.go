@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +25,8 @@ type scene struct {
 	t        *testing.T
 	settings *settings.File
 	now      time.Time
-	fail     error // of the next deployment
+	fails    []error // of the next deployments
+	told     string  // TOKEN_KEY as it was deployed last
 
 	mu     sync.Mutex
 	cloud  *local.Cloud
@@ -57,9 +59,11 @@ func newScene(t *testing.T) *scene {
 }
 
 func (s *scene) deploy(ctx context.Context) error {
-	if s.fail != nil {
-		defer func() { s.fail = nil }()
-		return s.fail
+	if len(s.fails) > 0 {
+		fail := s.fails[0]
+		if s.fails = s.fails[1:]; fail != nil {
+			return fail
+		}
 	}
 	next, err := local.Start(ctx, local.Options{Settings: s.settings.Worker(false)})
 	if err != nil {
@@ -67,7 +71,7 @@ func (s *scene) deploy(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	last := s.cloud
-	s.cloud = next
+	s.cloud, s.told = next, s.settings.Get("TOKEN_KEY")
 	s.mu.Unlock()
 	if last != nil {
 		_ = last.Stop()
@@ -146,8 +150,10 @@ func (s *scene) rotate() (string, error) {
 			}
 			return nil
 		},
-		Videos: func(context.Context) ([]string, error) { return []string{"gone", "intro"}, nil },
-		Now:    func() time.Time { return s.now },
+		Videos: func(context.Context) ([]string, error) {
+			return append(slices.Repeat([]string{"gone"}, 20), "intro"), nil
+		},
+		Now: func() time.Time { return s.now },
 	}, &out)
 	return out.String(), err
 }
@@ -175,10 +181,10 @@ func TestNoViewerIsRefused(t *testing.T) {
 	}
 	s.give() // the transcoder was not started again yet
 	s.now = s.now.Add(time.Hour)
-	if _, err := s.rotate(); !errors.Is(err, rotate.ErrNotYet) || !strings.Contains(err.Error(), "another 23h0m0s") {
+	if _, err := s.rotate(); !errors.Is(err, rotate.ErrNotYet) || !strings.Contains(err.Error(), "another 47h15m0s") {
 		t.Errorf("after an hour, it said %v", err)
 	}
-	s.now = s.now.Add(25 * time.Hour)
+	s.now = s.now.Add(48 * time.Hour)
 	if _, err := s.rotate(); !errors.Is(err, rotate.ErrNotYet) || !strings.Contains(err.Error(), "signs with "+before+" still") {
 		t.Errorf("while a transcoder signs with the old key, it said %v", err)
 	}
@@ -186,6 +192,10 @@ func TestNoViewerIsRefused(t *testing.T) {
 		t.Errorf("%d viewers are refused", n)
 	}
 	s.restart()
+	if _, err := s.rotate(); !errors.Is(err, rotate.ErrNotYet) || !strings.Contains(err.Error(), "another 48h15m0s") {
+		t.Errorf("while what a transcoder has just signed with the old key lives, it said %v", err)
+	}
+	s.now = s.now.Add(49 * time.Hour)
 	s.mu.Lock()
 	old := len(s.tokens)
 	s.tokens = nil // they have expired
@@ -214,8 +224,9 @@ func TestARotationThatBreaksOffGoesOn(t *testing.T) {
 	s.give()
 	before := s.keys().Signs
 	s.now = s.now.Add(time.Minute)
-	s.fail = errors.New("Cloudflare is away")
-	if _, err := s.rotate(); !errors.Is(err, s.fail) && (err == nil || !strings.Contains(err.Error(), "away")) {
+	away := errors.New("Cloudflare is away")
+	s.fails = []error{away}
+	if _, err := s.rotate(); !errors.Is(err, away) {
 		t.Errorf("it said %v", err)
 	}
 	if k := s.keys(); len(k.IDs) != 2 || k.Signs != before {
@@ -225,11 +236,18 @@ func TestARotationThatBreaksOffGoesOn(t *testing.T) {
 		t.Errorf("%d viewers are refused", n)
 	}
 	s.now = s.now.Add(time.Minute)
-	if _, err := s.rotate(); err != nil {
-		t.Fatal(err)
+	s.fails = []error{nil, away}
+	if _, err := s.rotate(); !errors.Is(err, away) {
+		t.Errorf("it said %v", err)
+	}
+	if _, err := s.rotate(); !errors.Is(err, rotate.ErrNotYet) {
+		t.Errorf("it said %v", err)
 	}
 	if k := s.keys(); len(k.IDs) != 2 || k.Signs == before {
 		t.Errorf("the keys are %+v", k)
+	}
+	if s.told != s.settings.Get("TOKEN_KEY") {
+		t.Error("the Worker was not told which key signs")
 	}
 	if n := s.refused(); n > 0 {
 		t.Errorf("%d viewers are refused", n)

@@ -134,7 +134,14 @@ func (f *File) save() (err error) {
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(temp.Name(), f.name)
+	if err := os.Rename(temp.Name(), f.name); err != nil {
+		return err
+	}
+	folder, err := os.Open(dir) // a name is on the disk once its folder is
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 func index(lines []string, name string) int {

@@ -114,6 +114,12 @@ func (r Release) Push(ctx context.Context, docker, image string) error {
 	})
 }
 
+// passed are what wrangler has of this process's environment: where Docker is, for the container's image, and which way leads to Cloudflare,
+// which is the API's as well.
+var passed = []string{
+	"PATH", "HOME", "DOCKER_HOST", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "NODE_EXTRA_CA_CERTS",
+}
+
 // run runs wrangler. Its arguments may name files in a folder that only this process's user sees, and that is gone when it is done.
 func (r Release) run(ctx context.Context, arguments func(temp string) ([]string, error)) (err error) {
 	node, args, err := CommandLine(r.Root)
@@ -130,10 +136,14 @@ func (r Release) run(ctx context.Context, arguments func(temp string) ([]string,
 		return fmt.Errorf("run wrangler: %w", err)
 	}
 	env := []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST"), // for the container's image
 		"TMPDIR=" + temp, "XDG_CONFIG_HOME=" + filepath.Join(temp, "config"), "WRANGLER_LOG_PATH=" + filepath.Join(temp, "logs"),
 		"CI=1", "NO_COLOR=1", "WRANGLER_SEND_METRICS=false", "WRANGLER_SEND_ERROR_REPORTS=false", "WRANGLER_HIDE_BANNER=true",
 		"CLOUDFLARE_ACCOUNT_ID=" + r.Account, "CLOUDFLARE_API_TOKEN=" + r.Token,
+	}
+	for _, name := range passed {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
 	}
 	if r.API != "" {
 		env = append(env, "CLOUDFLARE_API_BASE_URL="+strings.TrimSuffix(r.API, "/"))

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"slices"
 	"time"
 )
 
@@ -15,8 +17,10 @@ const (
 	stallTimeout = 30 * time.Second
 	// bufferSize is what is read from the bucket and written to a client at once.
 	bufferSize = 64 << 10
-	// smallRest is what is read of a body that nobody wants, to keep its connection: most playlists.
-	smallRest = 64 << 10
+	// smallRest is what is read of a body that nobody wants, to keep its connection: most playlists. The client waits meanwhile, so
+	// restTimeout bounds it.
+	smallRest   = 64 << 10
+	restTimeout = 100 * time.Millisecond
 )
 
 // body is an object's as it comes from the bucket. nil is none.
@@ -53,9 +57,33 @@ func (b *body) discard() {
 	if b == nil {
 		return
 	}
+	defer time.AfterFunc(restTimeout, b.cancel).Stop()
 	_, _ = io.CopyN(io.Discard, b, smallRest)
 	b.reader.Close()
 	b.cancel()
+}
+
+// writer writes an answer. A client has stallTimeout to take each piece, however long all of it takes.
+type writer struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	now     func() time.Time
+}
+
+func (w *writer) WriteHeader(status int) {
+	_ = w.control.SetWriteDeadline(w.now().Add(stallTimeout))
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *writer) Write(p []byte) (n int, err error) {
+	for piece := range slices.Chunk(p, bufferSize) {
+		_ = w.control.SetWriteDeadline(w.now().Add(stallTimeout))
+		wrote, err := w.ResponseWriter.Write(piece)
+		if n += wrote; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 func newBuffer() any { return new([bufferSize]byte) }
@@ -70,7 +98,6 @@ func (x *exchange) stream(object *body) error {
 	for {
 		n, err := object.Read(buffer[:])
 		if n > 0 {
-			_ = x.control.SetWriteDeadline(x.Now().Add(stallTimeout))
 			if _, err := x.w.Write(buffer[:n]); err != nil {
 				return fmt.Errorf("%w: %w", errClient, err)
 			}

@@ -106,18 +106,19 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began, control := s.Now(), http.NewResponseController(w)
+	if r.ContentLength != 0 { // also where nobody reads it: the server does, before it answers
+		_ = control.SetReadDeadline(began.Add(bodyTimeout))
+	}
+	out := &writer{ResponseWriter: w, control: control, now: s.Now}
 	if r.RequestURI == "/healthz" {
-		_, _ = w.Write([]byte("ok\n"))
+		_, _ = out.Write([]byte("ok\n"))
 		return
 	}
-	if s.Player.serve(w, r) {
+	if s.Player.serve(out, r) {
 		return
 	}
-	x := &exchange{Server: s, w: w, r: r, control: http.NewResponseController(w), began: s.Now()}
-	_ = x.control.SetWriteDeadline(time.Time{}) // that of the request before on this connection
-	if r.ContentLength != 0 {
-		_ = x.control.SetReadDeadline(x.began.Add(bodyTimeout))
-	}
+	x := &exchange{Server: s, w: out, r: r, control: control, began: began}
 	x.request = s.request(r)
 	x.serve()
 }

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -570,4 +572,118 @@ func TestTheLog(t *testing.T) {
 	if len(requests) != 2 || !strings.Contains(requests[0], `"key":"`+playlist+`"`) {
 		t.Errorf("of 7 requests these are logged: %s", requests)
 	}
+}
+
+// behind is a clock that is so far behind that the time for something is nearly over when it begins.
+func behind(c *edge.Config, by time.Duration) {
+	c.Now = func() time.Time { return time.Now().Add(-by) }
+}
+
+// dial opens a connection and sends a request as it is written.
+func (r *rim) dial(t *testing.T, text string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	return conn, bufio.NewReader(conn)
+}
+
+// An answer without a body does not wait for that of the object.
+func TestANotModifiedDoesNotWait(t *testing.T) {
+	r := start(t, nil, "")
+	r.store.fail(func(w http.ResponseWriter, req *http.Request) bool {
+		if !strings.HasSuffix(req.URL.Path, ".m4s") {
+			return false
+		}
+		w.Header().Set("ETag", `"e"`)
+		w.Header().Set("Content-Range", "bytes 0-4/5")
+		w.Header().Set("Content-Length", "5")
+		w.WriteHeader(206)
+		_ = http.NewResponseController(w).Flush()
+		<-req.Context().Done()
+		return true
+	})
+	began := time.Now()
+	resp, _, err := r.get(t, segment, `If-None-Match: "e"`)
+	if took := time.Since(began); err != nil || resp.StatusCode != 304 || took > 5*time.Second {
+		t.Errorf("%d after %v: %v", resp.StatusCode, took, err)
+	}
+}
+
+// Nobody holds a connection with a body that does not come, or an answer that is not taken.
+func TestAClientThatStandsStill(t *testing.T) {
+	t.Parallel()
+	huge := strings.Repeat(large, 16) // more than a connection holds
+	transcoder := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, huge) }))
+	t.Cleanup(transcoder.Close)
+	r := start(t, func(c *edge.Config) { behind(c, 29*time.Second); c.Player = readPlayer(t, huge) }, "")
+	forwarding := start(t, func(c *edge.Config) { behind(c, 54*time.Second) }, transcoder.URL)
+	for _, path := range []string{"/healthz", "/player/watch.js", "/" + segment, "/t/" + r.token + "/" + segment} {
+		t.Run("a body of "+path, func(t *testing.T) {
+			t.Parallel()
+			_, in := r.dial(t, "GET "+path+" HTTP/1.1\r\nHost: edge\r\nContent-Length: 1\r\n\r\n")
+			if _, err := io.Copy(io.Discard, in); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection is held")
+			}
+		})
+	}
+	for name, answer := range map[string]func() (net.Conn, *bufio.Reader){
+		"an answer": func() (net.Conn, *bufio.Reader) {
+			return r.dial(t, "GET /player/watch.js HTTP/1.1\r\nHost: edge\r\n\r\n")
+		},
+		"an answer of the transcoder": func() (net.Conn, *bufio.Reader) {
+			return forwarding.dial(t, "GET /videos/abc HTTP/1.1\r\nHost: edge\r\n\r\n")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, in := answer()
+			time.Sleep(2500 * time.Millisecond)
+			if n, err := io.Copy(io.Discard, in); n >= int64(len(huge)) || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("the answer waited: %d bytes, %v", n, err)
+			}
+		})
+	}
+}
+
+// A text that is long has as much time as an object: each piece its own.
+func TestALongTextForASlowClient(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *edge.Config) { behind(c, 29*time.Second); c.Player = readPlayer(t, strings.Repeat(large, 4)) }, "")
+	conn, in := r.dial(t, "GET /player/watch.js HTTP/1.1\r\nHost: edge\r\n\r\n")
+	_ = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	n := int64(0)
+	for range 20 {
+		took, err := io.CopyN(io.Discard, in, 1<<20)
+		if n += took; err != nil && !(errors.Is(err, io.EOF) && n >= int64(4*len(large))) {
+			t.Fatalf("after %d bytes: %v", n, err)
+		}
+		if n >= int64(4*len(large)) {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	t.Errorf("%d bytes came", n)
+}
+
+func readPlayer(t *testing.T, text string) edge.Player {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "player"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "player", "watch.js"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := edge.ReadPlayer(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

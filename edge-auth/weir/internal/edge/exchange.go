@@ -25,7 +25,7 @@ const (
 // exchange is a request and its answer.
 type exchange struct {
 	*Server
-	w       http.ResponseWriter
+	w       *writer
 	r       *http.Request
 	control *http.ResponseController
 	request gate.Request
@@ -166,7 +166,6 @@ func (x *exchange) answer(a gate.Answer, object *body) {
 	}
 	x.log(a.Status, a.Key, a.Code)
 	x.report(a.Points)
-	_ = x.control.SetWriteDeadline(x.Now().Add(stallTimeout))
 	x.w.WriteHeader(a.Status)
 	if a.Body == gate.TextBody {
 		_, _ = x.w.Write(text) // whoever went away needs no answer

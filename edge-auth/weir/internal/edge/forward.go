@@ -35,8 +35,10 @@ func (x *exchange) forward(f gate.Forward) {
 	ctx, cancel := context.WithCancel(x.r.Context())
 	defer cancel()
 	if f.Limit > 0 {
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(f.Limit)*time.Millisecond)
+		limit := time.Duration(f.Limit) * time.Millisecond
+		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
+		_ = x.control.SetWriteDeadline(x.began.Add(limit + stallTimeout)) // the context ends no write
 	} else {
 		defer context.AfterFunc(x.draining, cancel)()
 	}
@@ -61,7 +63,7 @@ func (x *exchange) forward(f gate.Forward) {
 		},
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { x.unanswered(err) },
 	}
-	proxy.ServeHTTP(x.w, x.r.WithContext(ctx))
+	proxy.ServeHTTP(x.w.ResponseWriter, x.r.WithContext(ctx)) // not x.w: a stream may be silent for as long as it wants
 }
 
 // unanswered answers in the transcoder's place.
