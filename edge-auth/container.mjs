@@ -6,6 +6,9 @@
 import { waitUntil } from "cloudflare:workers";
 import { Container } from "@cloudflare/containers";
 
+// The base class looks for it among the Worker's exports when it finds a container running.
+export { ContainerProxy } from "@cloudflare/containers";
+
 const port = 8080;
 
 // askTimeout is for a question that the transcoder answers at once, in milliseconds; again is when one that has failed is started once
@@ -25,6 +28,19 @@ export class Transcoder extends Container {
   pingEndpoint = "transcoder/healthz";
   sleepAfter = "5m"; // a job is known to /work a minute after it was accepted
   envVars = Object.fromEntries(settings.filter((name) => this.env[name]).map((name) => [name, String(this.env[name])]));
+
+  // A container has the settings with which it was started. If the Worker was deployed with others since, it ends, and comes back with them.
+  constructor(ctx, env) {
+    super(ctx, env);
+    ctx.blockConcurrencyWhile(async () => {
+      if (ctx.container.running && (await ctx.storage.get("settings")) !== (await this.settings())) await this.stop();
+    });
+  }
+
+  // settings is a digest of them.
+  settings() {
+    return digest(JSON.stringify(this.envVars));
+  }
 
   // fetch answers as the transcoder does, or fails: what the base class says in its place is text, and no API's. Who has not the key neither
   // starts the instance nor keeps it awake.
@@ -55,9 +71,10 @@ export class Transcoder extends Container {
     await this.schedule(when, "wake");
   }
 
-  onStart() {
+  async onStart() {
     this.deleteSchedules("wake");
     this.silent = false;
+    await this.ctx.storage.put("settings", await this.settings());
   }
 
   // Nobody asked for anything for a while. While there is work, it goes on, and the base class comes back; or else it ends until then.

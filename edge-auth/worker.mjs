@@ -4,7 +4,7 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import { transcoders } from "./container.mjs";
 import { call, compose } from "./module.mjs";
 
-export { Transcoder } from "./container.mjs";
+export { ContainerProxy, Transcoder } from "./container.mjs";
 
 export default {
   async fetch(request, env, ctx) {

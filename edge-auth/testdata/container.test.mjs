@@ -24,7 +24,7 @@ registerHooks({
 console.error = console.log = console.warn = () => {};
 globalThis.IdentityTransformStream = TransformStream;
 
-const { Transcoder, transcoders } = await import("../container.mjs");
+const { ContainerProxy, Transcoder, transcoders } = await import("../container.mjs");
 mock.timers.enable({ apis: ["Date", "setTimeout"], now: Date.UTC(2026, 0, 1) });
 
 const minute = 60_000;
@@ -73,9 +73,13 @@ async function platform({ env = {}, open = [], answer }) {
     },
   };
   const ready = [];
-  const ctx = { container, storage, id: "id", abort() {}, blockConcurrencyWhile: (f) => { const r = f(); ready.push(r); return r; } };
-  p.object = new Transcoder(ctx, { BUCKET, ...env });
-  await Promise.all(ready);
+  const exports = { ContainerProxy: (options) => new ContainerProxy({}, options) };
+  const ctx = { container, storage, exports, id: "id", abort() {}, blockConcurrencyWhile: (f) => { const r = f(); ready.push(r); return r; } };
+  p.deploy = async (env) => {
+    p.object = new Transcoder(ctx, { BUCKET, ...env });
+    await Promise.all(ready);
+  };
+  await p.deploy(env);
   p.running = () => container.running;
   // pass lets time go by; alarms come when they are due, one after the other, as the platform has them.
   p.pass = async (ms) => {
@@ -302,4 +306,19 @@ for (const fault of [(p) => p.end(new Error("Network connection lost.")), (p) =>
   assert.deepEqual([asked, ...woken].sort(), [...names].sort());
   for (const wrong of ["0", "x", "1.5", "101"]) await assert.rejects(() => ask({ ...many, TRANSCODERS: wrong }, request()), /TRANSCODERS/);
   await assert.rejects(() => ask({ TRANSCODERS: "2" }, request()), /NATS_URL/);
+}
+
+// A Worker that is deployed anew leaves the container alone, unless it has other settings for it: those it works with a minute later.
+{
+  const p = await platform({ env: { API_KEY: "key", TOKEN_KEY: "old" }, open: ["open/intro"], answer: () => json({ busy: true }) });
+  await p.object.wake();
+  await p.deploy({ API_KEY: "key", TOKEN_KEY: "old", TOKEN_KEYS: "the Worker's" });
+  await p.pass(10 * minute);
+  assert.equal(p.starts.length, 1);
+  await p.deploy({ API_KEY: "key", TOKEN_KEY: "new" });
+  assert.equal(p.signal, 15);
+  await p.pass(2 * minute);
+  assert.deepEqual(p.starts.map(({ env }) => env.TOKEN_KEY), ["old", "new"]);
+  await p.pass(60 * minute);
+  assert.equal(p.starts.length, 2);
 }

@@ -79,7 +79,7 @@ func Run(ctx context.Context, r Rotation, out io.Writer) error {
 	if err := r.Deploy(ctx); err != nil {
 		return err
 	}
-	say("a transcoder signs with it once it is started again with TOKEN_KEY of %s; one in Cloudflare's containers, once it has slept", r.Settings.Name())
+	say("a transcoder signs with it once it is started again with TOKEN_KEY of %s; one in Cloudflare's containers starts again by itself", r.Settings.Name())
 	say("tokens of %s are taken until then, and for %v more: run this again after that, to retire it", strings.Join(old(k), ", "), tokenLife)
 	return nil
 }
