@@ -45,7 +45,7 @@ func verifyCommand(ctx context.Context, flags *flag.FlagSet, stdout io.Writer) f
 		}
 		return withVideo(ctx, *video, func(video string) error {
 			// Nobody listens there, but somebody must be told.
-			job := verify.Job{Target: target, APIKey: get("API_KEY"), Video: video, Webhook: cmp.Or(*webhook, target.URL+"/webhook")}
+			job := verify.Job{Target: target, APIKey: verify.Bearer(get("API_KEY")), Video: video, Webhook: cmp.Or(*webhook, target.URL+"/webhook")}
 			return verify.Command(ctx, target, &job, stdout)
 		})
 	}

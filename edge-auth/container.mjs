@@ -147,11 +147,13 @@ export function transcoders(env) {
   };
 }
 
-// hasKey tells whether a request has the transcoder's key. The transcoder looks itself; this is so that it is not woken in vain. Digests are
+// hasKey tells whether a request has a key of the transcoder's. The transcoder looks itself; this is so that it is not woken in vain. Digests are
 // compared, so that time tells nothing of the key.
 async function hasKey(request, { API_KEY }) {
   const [, key] = /^bearer (.*)$/i.exec(request.headers.get("Authorization") ?? "") ?? [];
-  return !API_KEY || (key !== undefined && (await digest(key)) === (await digest(API_KEY)));
+  if (!API_KEY || key === undefined) return !API_KEY;
+  const keys = await Promise.all(API_KEY.split(" ").filter(Boolean).map(digest));
+  return keys.includes(await digest(key));
 }
 
 const digest = async (text) => String(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))));

@@ -24,7 +24,7 @@ import (
 // Config is everything that can be set. It comes from the environment alone; README.md has the table.
 type Config struct {
 	Listen              string
-	APIKey              Secret
+	APIKey              Secret // or several, separated by spaces
 	R2                  r2.Config
 	PublicURL           string
 	TokenKey            api.Key
@@ -138,7 +138,7 @@ func (v *variables) text(name, fallback string) string {
 
 func (v *variables) required(name string) string {
 	s := v.getenv(name)
-	if s == "" {
+	if strings.TrimSpace(s) == "" {
 		v.problems = append(v.problems, fmt.Errorf("%s is missing", name))
 	}
 	return s

@@ -25,7 +25,7 @@ func load(env map[string]string) (Config, error) {
 
 func TestAllMissingVariablesAreNamed(t *testing.T) {
 	var stderr bytes.Buffer
-	err := run(t.Context(), func(string) string { return "" }, &stderr)
+	err := run(t.Context(), func(string) string { return " " }, &stderr)
 	if !errors.Is(err, errUsage) {
 		t.Fatalf("got %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -127,7 +128,7 @@ func run(ctx context.Context, getenv func(string) string, stderr io.Writer) erro
 	server := api.NewHealth(log, health)
 	if config.Role != Worker {
 		server = api.New(api.Config{
-			Log: log, Key: string(config.APIKey), Catalog: jobs, Dispatcher: w, Signals: lanes, Health: health, Further: w.Encoder.Further,
+			Log: log, Keys: strings.Fields(string(config.APIKey)), Catalog: jobs, Dispatcher: w, Signals: lanes, Health: health, Further: w.Encoder.Further,
 			Encrypts: config.EncryptionKey.Known(),
 			Minter:   api.Minter{Key: config.TokenKey, TTL: config.TokenTTL, PublicURL: config.PublicURL, Now: time.Now},
 		})

@@ -259,7 +259,7 @@ for (const fault of [(p) => p.end(new Error("Network connection lost.")), (p) =>
 
 // Strangers neither wake it nor keep it awake; they have the transcoder's own answer while it is.
 {
-  const p = await platform({ env: { API_KEY: "key" }, answer: () => json({ busy: false }) });
+  const p = await platform({ env: { API_KEY: "next key" }, answer: () => json({ busy: false }) });
   for (const headers of [{}, { Authorization: "Bearer keys" }, { Authorization: "key" }]) {
     const refused = await p.object.fetch(request(headers));
     assert.equal(refused.status, 401);

@@ -168,7 +168,7 @@ func (r Rotation) signers(ctx context.Context) (ids []string, err error) {
 		if len(ids) == asked {
 			break
 		}
-		status, body, err := r.call(ctx, "/videos/"+video+"/playback", r.Settings.Get("API_KEY"))
+		status, body, err := r.call(ctx, "/videos/"+video+"/playback", verify.Bearer(r.Settings.Get("API_KEY")))
 		if err != nil {
 			return nil, fmt.Errorf("ask the transcoder which key signs: %w", err)
 		}

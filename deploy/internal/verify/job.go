@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"weir/deploy/internal/check"
@@ -32,6 +33,12 @@ type Job struct {
 	Told func(ctx context.Context, id string) error
 }
 
+// Bearer is what requests to the API carry: of several keys of API_KEY the first.
+func Bearer(keys string) string {
+	key, _, _ := strings.Cut(keys, " ")
+	return key
+}
+
 // JobResult is what became of it. Times are seconds from the request on.
 type JobResult struct {
 	PlayableS  float64 `json:"playable_s"`
@@ -46,17 +53,20 @@ type JobResult struct {
 func (j Job) Run(ctx context.Context, id string) (result JobResult, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, jobTimeout, fmt.Errorf("the video was not processed within %v", jobTimeout))
 	defer cancel()
-	key := "uploads/" + id + ".mp4"
+	key, posted := "uploads/"+id+".mp4", false
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 		defer cancel()
-		// Its record stays, as of every video; nobody is told of it any more.
-		err = errors.Join(err, j.call(ctx, http.MethodDelete, "/videos/"+id, nil, http.StatusAccepted, nil), j.Target.Bucket.Delete(ctx, key))
+		if posted { // its record stays, as of every video; nobody is told of it any more
+			err = errors.Join(err, j.call(ctx, http.MethodDelete, "/videos/"+id, nil, http.StatusAccepted, nil))
+		}
+		err = errors.Join(err, j.Target.Bucket.Delete(ctx, key))
 	}()
 	if err := j.upload(ctx, key); err != nil {
 		return result, err
 	}
 	began := time.Now()
+	posted = true
 	request := map[string]string{"video_id": id, "key": key, "webhook_url": j.Webhook}
 	if err := j.call(ctx, http.MethodPost, "/transcode", request, http.StatusAccepted, nil); err != nil {
 		return result, err

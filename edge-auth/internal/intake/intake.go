@@ -44,6 +44,12 @@ type Settings struct {
 	APIKey     string // the secret API_KEY of the transcoder
 }
 
+// Bearer is what requests carry: of several keys the first.
+func (s Settings) Bearer() string {
+	key, _, _ := strings.Cut(s.APIKey, " ")
+	return key
+}
+
 // Request is one POST /transcode.
 type Request struct {
 	VideoID string
@@ -126,7 +132,7 @@ func (s Settings) missing() string {
 		return "TRANSCODER_URL is needed: set the variable to the origin of the transcoder's API"
 	case !strings.HasPrefix(s.WebhookURL, "https://") && !strings.HasPrefix(s.WebhookURL, "http://"):
 		return "WEBHOOK_URL is needed: set the variable to the http(s) URL that is to be told of the videos"
-	case s.APIKey == "" || strings.ContainsFunc(s.APIKey, func(c rune) bool { return c <= ' ' || c > '~' }):
+	case s.Bearer() == "" || strings.ContainsFunc(s.Bearer(), func(c rune) bool { return c <= ' ' || c > '~' }):
 		return "API_KEY is needed: set the secret to that of the transcoder"
 	}
 	return ""

@@ -228,6 +228,7 @@ func TestSettings(t *testing.T) {
 		"TRANSCODER_URL": {WebhookURL: settings.WebhookURL, APIKey: "key"},
 		"WEBHOOK_URL":    {Transcoder: settings.Transcoder, WebhookURL: "example.com", APIKey: "key"},
 		"API_KEY":        {Transcoder: settings.Transcoder, WebhookURL: settings.WebhookURL, APIKey: "a\nb"},
+		"API_KEY is":     {Transcoder: settings.Transcoder, WebhookURL: settings.WebhookURL, APIKey: " "},
 	} {
 		step := intake.Next(upload("uploads/a.mp4"), s, intake.Request{}, intake.Reply{})
 		if step.Request != nil || step.Outcome != intake.Retry || !strings.HasPrefix(step.Reason, name) {

@@ -27,7 +27,7 @@ func AppendIntake(to []byte, n intake.Notification, s intake.Settings, step inta
 	}
 	to = appendField(to, "post")
 	to = appendField(to, s.Transcoder+"/transcode")
-	to = appendField(to, s.APIKey)
+	to = appendField(to, s.Bearer())
 	to = appendField(to, step.Request.VideoID)
 	to = appendFlag(to, step.Request.Replace)
 	to = appendField(to, n.Key)

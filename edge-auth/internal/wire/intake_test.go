@@ -19,7 +19,7 @@ func TestReadIntake(t *testing.T) {
 
 func TestAppendIntake(t *testing.T) {
 	n := intake.Notification{Key: "uploads/a"}
-	s := intake.Settings{Transcoder: "http://h", WebhookURL: "http://hook", APIKey: "key"}
+	s := intake.Settings{Transcoder: "http://h", WebhookURL: "http://hook", APIKey: "key older"}
 	for _, c := range []struct {
 		step intake.Step
 		want []string

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,8 +64,8 @@ type Signals interface {
 // Config is what the API needs to know.
 type Config struct {
 	Log *slog.Logger
-	// Key is the bearer token of backends.
-	Key        string
+	// Keys are the bearer tokens of backends: one, or, while it is changed, two.
+	Keys       []string
 	Catalog    Catalog
 	Dispatcher Dispatcher
 	Signals    Signals
@@ -183,11 +184,15 @@ func bounded(next echo.HandlerFunc) echo.HandlerFunc {
 
 // authenticate lets backends in. Digests are compared, so that time tells nothing of the key, its length included.
 func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
-	want := sha256.Sum256([]byte(s.config.Key))
+	var keys [][sha256.Size]byte
+	for _, key := range s.config.Keys {
+		keys = append(keys, sha256.Sum256([]byte(key)))
+	}
 	return func(c echo.Context) error {
 		scheme, key, _ := strings.Cut(c.Request().Header.Get("Authorization"), " ")
 		got := sha256.Sum256([]byte(key))
-		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		known := slices.ContainsFunc(keys, func(want [sha256.Size]byte) bool { return subtle.ConstantTimeCompare(got[:], want[:]) == 1 })
+		if !strings.EqualFold(scheme, "Bearer") || !known {
 			c.Response().Header().Set("WWW-Authenticate", `Bearer realm="weir"`)
 			return refuse(http.StatusUnauthorized, "unauthorized", "Send the header \"Authorization: Bearer KEY\" with the transcoder's API_KEY.")
 		}

@@ -14,7 +14,7 @@ func TestOnlyBackendsWithTheKeyComeIn(t *testing.T) {
 		"POST /transcode", "GET /videos/a", "DELETE /videos/a", "GET /videos/a/playback", "GET /videos/a/events",
 		"GET /webhooks/dead", "POST /webhooks/a/replay",
 	} {
-		for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Bearer right ", "right", "Basic right", "Bearer righ", "Bearer rightt"} {
+		for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Bearer right ", "right", "Basic right", "Bearer righ", "Bearer rightt", "Bearer right older"} {
 			method, path, _ := strings.Cut(path, " ")
 			f := setup(t)
 			w := f.do(method, path, good, "Authorization", authorization)
@@ -24,8 +24,10 @@ func TestOnlyBackendsWithTheKeyComeIn(t *testing.T) {
 			}
 		}
 	}
-	if w := setup(t).do("GET", "/videos/a", "", "Authorization", "bearer right"); w.Code != http.StatusNotFound {
-		t.Errorf("the scheme's case matters: %d", w.Code)
+	for _, authorization := range []string{"Bearer right", "bearer right", "Bearer older"} {
+		if w := setup(t).do("GET", "/videos/a", "", "Authorization", authorization); w.Code != http.StatusNotFound {
+			t.Errorf("with %q, it answers %d", authorization, w.Code)
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ func setup(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	f.server = api.New(api.Config{
-		Log: slog.New(slog.DiscardHandler), Key: "right", Catalog: f, Dispatcher: f, Signals: &f.board,
+		Log: slog.New(slog.DiscardHandler), Keys: []string{"right", "older"}, Catalog: f, Dispatcher: f, Signals: &f.board,
 		Further: job.Codecs{job.HEVC},
 		Minter:  api.Minter{Key: key, TTL: time.Hour, PublicURL: "https://video.example.com/", Now: func() time.Time { return now }},
 		Health:  f.health(), Encrypts: true,
