@@ -6,7 +6,7 @@ import { registerHooks } from "node:module";
 
 const platform = {
   "cloudflare:workers": "export class WorkerEntrypoint {} export const waitUntil = () => {}",
-  "@cloudflare/containers": "export class Container {}",
+  "@cloudflare/containers": "export class Container {} export class ContainerProxy {}",
 };
 registerHooks({
   resolve(name, context, next) {

@@ -168,6 +168,7 @@ func (s *scene) keys() settings.Keys {
 
 // No viewer is refused before, while and after a key is changed, and when it is retired, its tokens are.
 func TestNoViewerIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.now = s.now.Add(time.Minute)
 	before := s.keys().Signs
@@ -220,6 +221,7 @@ func TestNoViewerIsRefused(t *testing.T) {
 
 // What breaks off is taken up again, and breaks nothing meanwhile.
 func TestARotationThatBreaksOffGoesOn(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.give()
 	before := s.keys().Signs
