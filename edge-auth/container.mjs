@@ -80,7 +80,7 @@ export class Transcoder extends Container {
   // Nobody asked for anything for a while. While there is work, it goes on, and the base class comes back; or else it ends until then.
   // One that does not answer is started anew; if it did not end when it was told to, it is ended.
   async onActivityExpired() {
-    if (elsewhere(this.env)) return this.stop();
+    if (this.surplus()) return this.stop();
     const outlook = await this.outlook();
     if (outlook?.busy || !this.isActivityExpired()) return; // or somebody has asked meanwhile
     const due = outlook ? outlook.due_at : Date.now() + again * 1000;
@@ -113,9 +113,15 @@ export class Transcoder extends Container {
     await this.onStop();
   }
 
+  // surplus tells whether the transcoder is not in containers, or not in so many, any more.
+  surplus() {
+    const { TRANSCODER, TRANSCODER_URL, TRANSCODERS = "1" } = this.env;
+    return Boolean(TRANSCODER || TRANSCODER_URL) || Number(this.ctx.id.name?.replace("transcoder-", "")) >= Number(TRANSCODERS);
+  }
+
   // open tells whether the bucket has a job that is open, and is not another transcoder's. If it cannot be asked, it may have.
   async open() {
-    if (elsewhere(this.env)) return false;
+    if (this.surplus()) return false;
     try {
       return (await this.env.BUCKET.list({ prefix: "open/", limit: 1 })).objects.length > 0;
     } catch (error) {
@@ -131,9 +137,6 @@ export class Transcoder extends Container {
     if (waiting && (await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(waiting.time * 1000);
   }
 }
-
-// elsewhere tells whether the transcoder is not in containers, or not any more.
-const elsewhere = (env) => Boolean(env.TRANSCODER || env.TRANSCODER_URL);
 
 // transcoders fetches from one of the instances: any knows all videos. Work is for all of them, so a request for it wakes them.
 export function transcoders(env) {

@@ -31,7 +31,7 @@ const minute = 60_000;
 const json = (value) => Response.json(value);
 
 // platform is what a Durable Object with a container gets: storage with one alarm, and the container.
-async function platform({ env = {}, open = [], answer }) {
+async function platform({ name = "transcoder-0", env = {}, open = [], answer }) {
   const db = new DatabaseSync(":memory:");
   const kept = new Map();
   const p = { starts: [], asked: [], open, answer, alarmAt: null, failing: 0 };
@@ -74,7 +74,7 @@ async function platform({ env = {}, open = [], answer }) {
   };
   const ready = [];
   const exports = { ContainerProxy: (options) => new ContainerProxy({}, options) };
-  const ctx = { container, storage, exports, id: "id", abort() {}, blockConcurrencyWhile: (f) => { const r = f(); ready.push(r); return r; } };
+  const ctx = { container, storage, exports, id: { name, toString: () => "id" }, abort() {}, blockConcurrencyWhile: (f) => { const r = f(); ready.push(r); return r; } };
   p.deploy = async (env) => {
     p.object = new Transcoder(ctx, { BUCKET, ...env });
     await Promise.all(ready);
@@ -321,4 +321,17 @@ for (const fault of [(p) => p.end(new Error("Network connection lost.")), (p) =>
   assert.deepEqual(p.starts.map(({ env }) => env.TOKEN_KEY), ["old", "new"]);
   await p.pass(60 * minute);
   assert.equal(p.starts.length, 2);
+}
+
+// Where there are fewer instances than before, those that are too many end, whatever there is to do: the others do it.
+{
+  const many = { NATS_URL: "nats://queue" };
+  const p = await platform({ name: "transcoder-2", env: { ...many, TRANSCODERS: "3" }, open: ["open/intro"], answer: () => json({ busy: true }) });
+  await p.object.wake();
+  await p.pass(30 * minute);
+  assert.ok(p.running());
+  await p.deploy({ ...many, TRANSCODERS: "2" });
+  await p.pass(30 * minute);
+  assert.ok(!p.running());
+  assert.equal(p.starts.length, 1);
 }
