@@ -33,12 +33,12 @@ export class Transcoder extends Container {
   constructor(ctx, env) {
     super(ctx, env);
     ctx.blockConcurrencyWhile(async () => {
-      if (ctx.container.running && (await ctx.storage.get("settings")) !== (await this.settings())) await this.stop();
+      if (ctx.container.running && (await ctx.storage.get("settings")) !== (await this.fingerprint())) await this.stop();
     });
   }
 
-  // settings is a digest of them.
-  settings() {
+  // fingerprint is a digest of them.
+  fingerprint() {
     return digest(JSON.stringify(this.envVars));
   }
 
@@ -73,20 +73,19 @@ export class Transcoder extends Container {
 
   async onStart() {
     this.deleteSchedules("wake");
-    this.silent = false;
-    await this.ctx.storage.put("settings", await this.settings());
+    this.stopping = false;
+    await this.ctx.storage.put("settings", await this.fingerprint());
   }
 
   // Nobody asked for anything for a while. While there is work, it goes on, and the base class comes back; or else it ends until then.
   // One that does not answer is started anew; if it did not end when it was told to, it is ended.
   async onActivityExpired() {
-    if (this.surplus()) return this.stop();
-    const outlook = await this.outlook();
+    const outlook = this.surplus() ? { busy: false } : await this.outlook();
     if (outlook?.busy || !this.isActivityExpired()) return; // or somebody has asked meanwhile
     const due = outlook ? outlook.due_at : Date.now() + again * 1000;
     if (due) await this.wakeAt(new Date(due));
-    if (!outlook && this.silent) return this.destroy();
-    this.silent = !outlook;
+    if (this.stopping) return this.destroy();
+    this.stopping = true;
     await this.stop(); // SIGTERM: the transcoder is done in half a minute
   }
 

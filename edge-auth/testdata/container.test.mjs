@@ -331,6 +331,7 @@ for (const fault of [(p) => p.end(new Error("Network connection lost.")), (p) =>
   await p.pass(30 * minute);
   assert.ok(p.running());
   await p.deploy({ ...many, TRANSCODERS: "2" });
+  p.stuck = true;
   await p.pass(30 * minute);
   assert.ok(!p.running());
   assert.equal(p.starts.length, 1);

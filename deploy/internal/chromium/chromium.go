@@ -3,9 +3,9 @@ package chromium
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os/exec"
+	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/target"
@@ -42,20 +42,26 @@ func Start(ctx context.Context, dir string) (browser context.Context, stop func(
 	return browser, stop, nil
 }
 
-// Window opens a window of a browser that Start has started, with a profile of its own: it shares no cookie and no cache with another, and
-// plays while others do, as a tab behind another tab does not. The context is the window's, for chromedp; leave closes it.
-func Window(browser context.Context) (window context.Context, leave func() error, err error) {
+// Window opens a window of a browser that Start has started, until the test ends, with a profile of its own: it shares no cookie and no cache
+// with another, and plays while others do, as a tab behind another tab does not. The context is the window's, for chromedp.
+func Window(t testing.TB, browser context.Context) context.Context {
+	t.Helper()
 	ctx := cdp.WithExecutor(browser, chromedp.FromContext(browser).Browser)
 	profile, err := target.CreateBrowserContext().Do(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a profile: %w", err)
+		t.Fatal(err)
 	}
-	dispose := func() error { return target.DisposeBrowserContext(profile).Do(ctx) }
+	t.Cleanup(func() {
+		if err := target.DisposeBrowserContext(profile).Do(ctx); err != nil {
+			t.Error(err)
+		}
+	})
 	// chromedp's own option asks for a tab, and a new profile has no window for one.
 	id, err := target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(ctx)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open a window: %w", err), dispose())
+		t.Fatal(err)
 	}
-	window, cancel := chromedp.NewContext(browser, chromedp.WithTargetID(id))
-	return window, func() error { cancel(); return dispose() }, nil
+	window, leave := chromedp.NewContext(browser, chromedp.WithTargetID(id))
+	t.Cleanup(leave)
+	return window
 }

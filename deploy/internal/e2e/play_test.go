@@ -159,16 +159,7 @@ func wantNoErrors(t *testing.T, p context.Context) {
 // open visits a page in a window of its own. A script error on the page fails the test.
 func open(t *testing.T, url string) context.Context {
 	t.Helper()
-	window, leave, err := chromium.Window(theWorld.browser)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := leave(); err != nil {
-			t.Error(err)
-		}
-	})
-	p, cancel := context.WithTimeout(window, pageTimeout)
+	p, cancel := context.WithTimeout(chromium.Window(t, theWorld.browser), pageTimeout)
 	t.Cleanup(cancel)
 	chromedp.ListenTarget(p, func(event any) {
 		if e, ok := event.(*runtime.EventExceptionThrown); ok {

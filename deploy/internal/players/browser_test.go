@@ -64,19 +64,9 @@ const drive = `(async (access) => {
 	return seen;
 })`
 
-// open opens a window.
 func open(t *testing.T) context.Context {
 	t.Helper()
-	window, leave, err := chromium.Window(theWorld.browser)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := leave(); err != nil {
-			t.Error(err)
-		}
-	})
-	return window
+	return chromium.Window(t, theWorld.browser)
 }
 
 // page plays with the player of a page.

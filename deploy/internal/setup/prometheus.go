@@ -48,33 +48,20 @@ func prometheusDir() (string, error) {
 	return filepath.Join(dir, "prometheus"), err
 }
 
-// prometheusFromPackage unpacks Debian's package into the cache, all of it or nothing.
-func prometheusFromPackage(ctx context.Context, name string) (err error) {
+// prometheusFromPackage unpacks Debian's package into the cache.
+func prometheusFromPackage(ctx context.Context, name string) error {
 	dir, err := prometheusDir()
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return fmt.Errorf("make the cache folder: %w", err)
-	}
-	temp, err := os.MkdirTemp(filepath.Dir(dir), "prometheus-unpacking-")
-	if err != nil {
-		return fmt.Errorf("make a folder to unpack in: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	if err := quietly(ctx, temp, nil, "apt-get", "-qq", "download", name); err != nil {
-		return err
-	}
-	packages, err := filepath.Glob(filepath.Join(temp, "*.deb"))
-	if err != nil || len(packages) != 1 {
-		return fmt.Errorf("download %s: got %q: %w", name, packages, err)
-	}
-	whole := filepath.Join(temp, "whole")
-	if err := quietly(ctx, temp, nil, "dpkg-deb", "--extract", packages[0], whole); err != nil {
-		return err
-	}
-	if err := os.Rename(whole, dir); err != nil {
-		return fmt.Errorf("put %s into the cache: %w", name, err)
-	}
-	return nil
+	return intoCache(dir, func(temp string) error {
+		if err := quietly(ctx, temp, nil, "apt-get", "-qq", "download", name); err != nil {
+			return err
+		}
+		packages, err := filepath.Glob(filepath.Join(temp, "*.deb"))
+		if err != nil || len(packages) != 1 {
+			return fmt.Errorf("download %s: got %q: %w", name, packages, err)
+		}
+		return errors.Join(quietly(ctx, temp, nil, "dpkg-deb", "--extract", packages[0], temp), os.Remove(packages[0]))
+	})
 }

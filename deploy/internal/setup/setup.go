@@ -10,6 +10,7 @@ package setup
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -112,4 +113,23 @@ func Cache() (string, error) {
 		return "", fmt.Errorf("find a cache folder: %w: set HOME or XDG_CACHE_HOME", err)
 	}
 	return filepath.Join(dir, "weir"), nil
+}
+
+// intoCache has a folder made for the cache. It appears there at once or not at all, so that what was interrupted is done again.
+func intoCache(dir string, fill func(temp string) error) (err error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return fmt.Errorf("make the cache folder: %w", err)
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+"-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the cache: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	if err := fill(temp); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, dir); err != nil {
+		return fmt.Errorf("put it into the cache: %w", err)
+	}
+	return nil
 }

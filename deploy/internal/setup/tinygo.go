@@ -76,22 +76,16 @@ func fitTinyGo(answer string) bool {
 	return majorErr == nil && minorErr == nil && (major > 0 || minor >= 41)
 }
 
-// tinyGoFromModule builds TinyGo from its Go module with Debian's LLVM 19. The result appears in the cache at once or
-// not at all, so that an interrupted build is built again.
-func tinyGoFromModule(ctx context.Context) (err error) {
+// tinyGoFromModule builds TinyGo from its Go module with Debian's LLVM 19.
+func tinyGoFromModule(ctx context.Context) error {
 	dir, err := tinyGoDir()
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return fmt.Errorf("make the cache folder: %w", err)
-	}
-	temp, err := os.MkdirTemp(filepath.Dir(dir), "tinygo-building-")
-	if err != nil {
-		return fmt.Errorf("make a folder to build in: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	return intoCache(dir, func(temp string) error { return buildTinyGoIn(ctx, temp) })
+}
 
+func buildTinyGoIn(ctx context.Context, temp string) error {
 	download := exec.CommandContext(ctx, "go", "mod", "download", "-json", "github.com/tinygo-org/tinygo@"+tinyGoVersion)
 	download.Dir = temp // outside of the checkout, whose go.mod has no business with it
 	out, err := download.Output()
@@ -107,14 +101,8 @@ func tinyGoFromModule(ctx context.Context) (err error) {
 	if err := os.MkdirAll(filepath.Join(root, "src", "net"), 0o755); err != nil {
 		return fmt.Errorf("copy TinyGo's module: %w", err)
 	}
-	if err := quietly(ctx, root, []string{"CGO_ENABLED=1", "GOFLAGS=-buildvcs=false", "GOWORK=off"},
-		"go", "build", "-tags", "llvm19", "-o", filepath.Join(temp, "bin", "tinygo"), "."); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, dir); err != nil {
-		return fmt.Errorf("put TinyGo into the cache: %w", err)
-	}
-	return nil
+	return quietly(ctx, root, []string{"CGO_ENABLED=1", "GOFLAGS=-buildvcs=false", "GOWORK=off"},
+		"go", "build", "-tags", "llvm19", "-o", filepath.Join(temp, "bin", "tinygo"), ".")
 }
 
 // Wasm builds edge-auth/edge.wasm of the checkout at root, and what the page for people loads, if their sources are newer. It

@@ -244,10 +244,9 @@ func (t Tree) Published(ctx context.Context) (version int, mpd bool, err error) 
 	}
 	version = 1
 	for _, uri := range uris(string(master)) {
-		if n := 0; path.Base(uri) != PlaylistName(1) {
-			_, _ = fmt.Sscanf(path.Base(uri), "playlist_%d.m3u8", &n)
-			version = max(version, n)
-		}
+		n := 1
+		_, _ = fmt.Sscanf(path.Base(uri), "playlist_%d.m3u8", &n) // the first has no number
+		version = max(version, n)
 	}
 	_, mpd, err = there(MPDKey(t.videoID))
 	return version, mpd, err

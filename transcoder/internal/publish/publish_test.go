@@ -229,7 +229,6 @@ func TestSweepTakesThePicturesOfAReplacedVersion(t *testing.T) {
 	}
 }
 
-// Two nodes may both believe that a job is theirs, and one of them be far behind.
 func TestWhatIsPublishedIsKnownWithoutARecord(t *testing.T) {
 	b := &r2test.Bucket{}
 	tree := publish.NewTree(b, "intro")
@@ -261,6 +260,7 @@ func TestWhatIsPublishedIsKnownWithoutARecord(t *testing.T) {
 	}
 }
 
+// Two nodes may both believe that a job is theirs, and one of them be far behind.
 func TestAPlaylistOnlyGrows(t *testing.T) {
 	const one, two, whole = "#EXTM3U\na\n", "#EXTM3U\na\nb\n", "#EXTM3U\n#VOD\na\nb\nc\n#EXT-X-ENDLIST\n"
 	b := &r2test.Bucket{}
